@@ -1,0 +1,46 @@
+# Few verbs. `make demo` and `make test` make what they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check setup bench docs golden test-long test-all clean
+
+demo: setup-run  ## Hunt a broken Raft, shrink and show the failure; then hunt the real one.
+	$(BIN)/quorate demo
+
+test: setup check  ## Style, types and every test that takes seconds.
+	$(BIN)/python -m pytest -n 2
+
+check: setup  ## Style and types only.
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+
+setup: $(VENV)/dev.stamp  ## The environment, with everything that tests need.
+
+setup-run: $(VENV)/run.stamp  ## The environment, with what users need.
+
+$(VENV)/run.stamp: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Quorate needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+bench: setup  ## The speed goals, each beside its peer.
+	$(BIN)/quorate bench
+
+docs: setup  ## Regenerate the reference from docstrings.
+	$(BIN)/python -m tests.regenerate docs
+
+golden: setup  ## Rewrite golden transcripts; commit only changes that you understand.
+	$(BIN)/python -m pytest -n 2 tests/golden --rewrite
+
+test-long: setup  ## Campaigns that take minutes.
+	$(BIN)/python -m pytest -m long
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
