@@ -1,8 +1,8 @@
-"""One canonical form of every value: the same bytes in every process, whatever the hash seed.
+"""One canonical form of every value: the same bytes in every process, whatever its hash seed.
 
-`encode` keeps types apart (1, True, "1" and b"1" differ, as do a tuple and a Log of the same
-items), and equal bytes mean equal values. Python's `hash` does neither: hash(-1) == hash(-2),
-1 == True, and strings hash differently in each process.
+`encode` keeps types apart: 1, True, "1" and b"1" differ, as do a tuple and a Log of equal items.
+Python's `hash` does not: hash(-1) == hash(-2), hash(1) == hash(True), and strings hash
+differently in each process.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,8 @@ from typing import (
     get_type_hints,
 )
 
-import msgspec
+from msgspec import Struct
+from msgspec.msgpack import Encoder
 from msgspec.structs import astuple
 
 T = TypeVar("T")
@@ -32,15 +33,13 @@ class NodeId(str):
     """The address of a node: written and compared as a string, yet a type of its own."""
 
     __slots__ = ()
-
     __repr__ = str.__str__
 
 
 class Collection:
-    """What `Map`, `Set` and `Log` share: immutable content whose fingerprint is cached."""
+    """What `Map`, `Set` and `Log` have in common: immutable content, its fingerprint cached."""
 
     __slots__ = ("_fingerprint",)
-
     _fingerprint: bytes | None
 
     def canonical_parts(self) -> Iterable[object]:
@@ -49,18 +48,20 @@ class Collection:
 
 
 def encode(value: object) -> bytes:
-    """The canonical bytes of a value; distinct values have distinct bytes.
+    """The canonical bytes of a value: equal for equal values of equal types, else distinct.
 
-    A struct counts as its class's qualified name and its fields; the module is left out, so that
-    a moved or mutated file keeps its fingerprints. A Map, Set or Log *inside* the value stands as
-    its fingerprint, which it caches. Raises TypeError for what is not an immutable value (float,
-    dict, list, ...) and for ints outside -2**63 .. 2**64 - 1.
+    A struct is its class's qualified name and its fields; the module is left out, so that a moved
+    or mutated file keeps its fingerprints. A Map, Set or Log *inside* the value stands as its
+    fingerprint. Raises TypeError for anything mutable, for floats, and for ints beyond 64 bits.
     """
-    plain = _collection(value) if isinstance(value, Collection) else _plain(value)
+    if isinstance(value, Collection):
+        plain: object = [_COLLECTION, type(value).__name__, *map(_plain, value.canonical_parts())]
+    else:
+        plain = _plain(value)
     try:
         return _msgpack(plain)
     except OverflowError:
-        raise TypeError("int beyond 64 bits: use bytes, or a tuple of smaller ints") from None
+        raise TypeError("int beyond 64 bits (-2**63 to 2**64 - 1): encode it as bytes") from None
 
 
 def fingerprint(value: object) -> bytes:
@@ -78,10 +79,7 @@ def same(one: object, other: object) -> bool:
 
 
 def canonical_order(values: Iterable[T]) -> tuple[T, ...]:
-    """The values in the one order that does not depend on how they came.
-
-    The natural order where they have one among themselves, else the order of their encodings.
-    """
+    """The values in natural order if they have one among themselves, else by their encodings."""
     unordered = list(values)
     try:
         return tuple(sorted(unordered))  # type: ignore[type-var]
@@ -89,12 +87,11 @@ def canonical_order(values: Iterable[T]) -> tuple[T, ...]:
         return tuple(sorted(unordered, key=encode))
 
 
-# The canonical tree, which msgpack then turns into bytes: scalars are themselves, all else is an
-# array whose head tells its kind. A struct's head is its name, so the other heads are numbers.
+# What msgpack then turns into bytes: scalars stand for themselves, all else is a list whose head
+# tells its kind. The head of a struct is its name, so the others are numbers.
 _TUPLE, _NODE_ID, _ENUM, _COLLECTION, _FINGERPRINT = range(5)
-
-_msgpack = msgspec.msgpack.Encoder().encode
 _SCALARS = frozenset({int, bool, str, bytes, NoneType})
+_msgpack = Encoder().encode
 
 
 def _plain(value: Any) -> object:
@@ -107,102 +104,74 @@ def _plain(value: Any) -> object:
     return translate(value)
 
 
-def _tuple(value: tuple[object, ...]) -> list[object]:
-    if _SCALARS.issuperset(map(type, value)):
-        return [_TUPLE, *value]
-    return [_TUPLE, *map(_plain, value)]
-
-
-def _collection(value: Collection) -> list[object]:
-    return [_COLLECTION, type(value).__name__, *map(_plain, value.canonical_parts())]
-
-
-def _struct(name: str) -> Callable[[Any], list[object]]:
-    def translate(value: Any) -> list[object]:
-        fields = astuple(value)
-        if _SCALARS.issuperset(map(type, fields)):
-            return [name, *fields]
-        return [name, *map(_plain, fields)]
-
-    return translate
-
-
-def _translator(kind: type) -> Callable[[Any], object]:
-    """How values of exactly this type become a tree of scalars and lists."""
+def _translator(kind: type) -> Callable[[Any], list[object]]:
+    """How values of exactly this type become a list of scalars and lists."""
+    name = kind.__qualname__
+    if kind is tuple:
+        return lambda value: [_TUPLE, *map(_plain, value)]
+    if kind is NodeId:
+        return lambda value: [_NODE_ID, str(value)]
+    if issubclass(kind, Struct):
+        return lambda value: [name, *map(_plain, astuple(value))]
     if issubclass(kind, Collection):
         return lambda value: [_FINGERPRINT, fingerprint(value)]
-    if issubclass(kind, msgspec.Struct):
-        return _struct(kind.__qualname__)
     if issubclass(kind, Enum):
-        return lambda member: [_ENUM, kind.__qualname__, member.name]
+        return lambda value: [_ENUM, name, value.name]
     raise TypeError(
-        f"{kind.__qualname__} has no canonical encoding: "
-        "use int, str, bytes, bool, None, tuple, a frozen struct, an Enum, Map, Set or Log"
+        f"{name} is not a canonical value: use int, str, bytes, bool, None, tuple, "
+        "NodeId, a frozen struct, an Enum, Map, Set or Log"
     )
 
 
-_translators: dict[type, Callable[[Any], object]] = {
-    tuple: _tuple,
-    NodeId: lambda value: [_NODE_ID, str(value)],
-}
+_translators: dict[type, Callable[[Any], list[object]]] = {}
 
 
 def immutable_type(annotation: Any) -> str | None:
-    """None if every value that the annotation admits is immutable and canonical.
+    """None if all values that the annotation admits are canonical, else the name of the culprit.
 
-    Else the name of the part that is not: "dict", "float", "Any", "list in Vote.values".
-    `annotation` must be resolved, as by `typing.get_type_hints(..., include_extras=True)`.
+    The culprit reads as "dict", "float", "Any" or "list in Vote". `annotation` must be resolved,
+    as by `typing.get_type_hints(..., include_extras=True)`.
     """
-    return _offence(annotation, frozenset())
+    pending, seen = [(annotation, "")], set()
+    while pending:
+        part, where = pending.pop()
+        if part not in seen:
+            seen.add(part)
+            inner = _components(part)
+            if inner is None:
+                return getattr(part, "__name__", repr(part)) + where
+            struct = isinstance(part, type) and issubclass(part, Struct)
+            where = f" in {part.__name__}" if struct else where
+            pending += [(component, where) for component in inner]
+    return None
 
 
-def _offence(annotation: Any, trusted: frozenset[Any]) -> str | None:
-    """As `immutable_type`. `trusted` are the structs and type variables already being checked."""
-    if annotation is Any:
-        return "Any"
-    if isinstance(annotation, ForwardRef) or annotation in trusted:
-        return None  # Recursive: checked where it began.
-    if annotation in _SCALARS or annotation is NodeId or annotation is None:
+def _components(part: Any) -> Iterable[Any] | None:
+    """The annotations that this one is made of, or None if it admits what is not canonical."""
+    origin, arguments = get_origin(part), get_args(part)
+    kind = origin or part
+    if kind is Annotated:
+        return arguments[:1]
+    if kind is Literal:
+        return map(type, arguments)
+    if origin in (tuple, Union, UnionType):
+        return arguments
+    if isinstance(part, TypeVar):
+        return part.__constraints__ or (part.__bound__ or Any,)
+    if isinstance(part, NewType):
+        return (part.__supertype__,)
+    if hasattr(part, "__value__"):  # A `type` statement, from Python 3.12 on.
+        return (part.__value__,)
+    # A ForwardRef is left only where a type contains itself.
+    if part in (*_SCALARS, NodeId, None, ...) or isinstance(part, ForwardRef):
+        return ()
+    if not isinstance(kind, type):
         return None
-    if isinstance(annotation, NewType):
-        return _offence(annotation.__supertype__, trusted)
-    if isinstance(annotation, TypeVar):
-        bounds = annotation.__constraints__ or (annotation.__bound__ or Any,)
-        return _first_offence(bounds, trusted)
-    if hasattr(annotation, "__value__"):  # A `type` statement, from Python 3.12 on.
-        return _offence(annotation.__value__, trusted)
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _offence(arguments[0], trusted)
-    if origin is Literal:
-        return _first_offence(map(type, arguments), trusted)
-    if origin is tuple or origin is Union or origin is UnionType:
-        return _first_offence((a for a in arguments if a is not Ellipsis), trusted)
-    if isinstance(origin, type) and issubclass(origin, Collection):
-        return _first_offence(arguments, trusted)
-    if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
-        parameters = getattr(origin, "__parameters__", ())
-        return _first_offence(arguments, trusted) or _offence(origin, trusted | {*parameters})
-    if isinstance(annotation, type):
-        return _class_offence(annotation, trusted)
-    return getattr(origin, "__name__", None) or repr(annotation)
-
-
-def _first_offence(annotations: Iterable[Any], trusted: frozenset[Any]) -> str | None:
-    offences = (_offence(annotation, trusted) for annotation in annotations)
-    return next((offence for offence in offences if offence), None)
-
-
-def _class_offence(kind: type, trusted: frozenset[Any]) -> str | None:
     if issubclass(kind, Enum):
-        return None
-    if not issubclass(kind, msgspec.Struct):
-        return kind.__name__ if kind.__module__ == "builtins" else kind.__qualname__
-    if not kind.__struct_config__.frozen:
-        return f"{kind.__name__}, which is not frozen"
-    hints = get_type_hints(kind, include_extras=True)
-    for field in kind.__struct_fields__:
-        offence = _offence(hints[field], trusted | {kind})
-        if offence:
-            return f"{offence} in {kind.__name__}.{field}"
+        return ()
+    if issubclass(kind, Collection):
+        return arguments or None
+    if issubclass(kind, Struct) and kind.__struct_config__.frozen:
+        hints = get_type_hints(kind, include_extras=True)
+        return (*arguments, *(hints[field] for field in kind.__struct_fields__))
     return None
