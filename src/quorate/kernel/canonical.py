@@ -126,6 +126,10 @@ def _translator(kind: type) -> Callable[[Any], list[object]]:
 _translators: dict[type, Callable[[Any], list[object]]] = {}
 
 
+class Plain:
+    """`Annotated[Any, Plain]`: canonical values that only their owner can tell apart."""
+
+
 def immutable_type(annotation: Any) -> str | None:
     """None if all values that the annotation admits are canonical, else the name of the culprit.
 
@@ -151,7 +155,7 @@ def _components(part: Any) -> Iterable[Any] | None:
     origin, arguments = get_origin(part), get_args(part)
     kind = origin or part
     if kind is Annotated:
-        return arguments[:1]
+        return () if Plain in arguments else arguments[:1]
     if kind is Literal:
         return map(type, arguments)
     if origin in (tuple, Union, UnionType):

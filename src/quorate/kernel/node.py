@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, g
 
 import msgspec
 
-from quorate.kernel.canonical import immutable_type
+from quorate.kernel.canonical import Plain, immutable_type
 from quorate.kernel.values import Map, NodeId
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EventT = TypeVar("EventT", bound="Event")
 NodeT = TypeVar("NodeT", bound="Node")
-Handler = Callable[[Any, Any, "Env"], None]
+Handler = Callable[[Any, Any, Any], None]
 
 
 class _DurableMark:
@@ -80,7 +80,7 @@ class Operation(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False
 
     f: str
     key: str | None = None
-    value: Any = None
+    value: Annotated[Any, Plain] = None
 
 
 class Invoke(Event, frozen=True, tag=True, array_like=True, gc=False):

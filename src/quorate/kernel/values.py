@@ -21,8 +21,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
 T = TypeVar("T")
-_new = object.__new__
 
+_new = object.__new__
 SLACK = 32  # What a version may keep alive in vain: as many items as it holds, and this many.
 
 
@@ -41,8 +41,7 @@ class SetChange(NamedTuple, Generic[T]):
 
 
 class LogChange(NamedTuple, Generic[T]):
-    """The newer Log is `Log((*older[start:kept], *appended), start)`; all of it is new if
-    `kept == start`."""
+    """The newer Log is the older one's items from `start` to `kept`, and then those appended."""
 
     start: int
     kept: int

@@ -1,0 +1,219 @@
+"""How decisions and faults are written in a schedule file: text to read and to edit.
+
+    fire n2 Election #0 after 160ms
+    deliver n1→n3 AppendEntries #17 after 12ms
+    lose n1→n3 Vote #2
+    duplicate n1→n3 Vote #2 after 1ms and 3ms
+    batch n1 #3 after 2ms
+    sync n1 #3 after 4ms
+    choose c1 server #0 = n2
+    invoke c1 #0 at 210ms append x "a0 "
+    after deliver n1→n2 AppendEntries #17: crash n2
+
+`->` may be written for `→`. Every parser here raises ValueError with a few words on what it expected.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from quorate.kernel.node import Operation
+from quorate.kernel.values import NodeId
+from quorate.scenario.conditions import LOST
+from quorate.scenario.fault import (
+    ClockRate,
+    ClockStep,
+    Crash,
+    Cut,
+    Fault,
+    Heal,
+    Limit,
+    Link,
+    Pause,
+    Restart,
+    Resume,
+    Slow,
+)
+from quorate.scenario.tape import Label
+
+UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+
+
+def format_duration(duration: int) -> str:
+    """Exact, in milliseconds unless that would be unwieldy: `12.5ms`, `300ns`, `4s`."""
+    if duration and abs(duration) < 1_000:
+        return f"{duration}ns"
+    if duration and duration % UNITS["s"] == 0:
+        return f"{duration // UNITS['s']}s"
+    sign, whole, rest = "-" if duration < 0 else "", *divmod(abs(duration), UNITS["ms"])
+    fraction = f".{rest:06d}".rstrip("0") if rest else ""
+    return f"{sign}{whole}{fraction}ms"
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds, exactly."""
+    match = re.fullmatch(r"([+-]?)(\d{1,12})(?:\.(\d{1,9}))?(ns|us|ms|s)", text)
+    if match is None:
+        raise ValueError(f"expected a duration such as 12.5ms, found {text!r}")
+    sign, whole, fraction, unit = match.groups()
+    scale = UNITS[unit]
+    nanoseconds = int(whole) * scale + int((fraction or "0").ljust(9, "0")) * scale // 10**9
+    return -nanoseconds if sign == "-" else nanoseconds
+
+
+def format_label(label: Label) -> str:
+    """`deliver n1→n3 AppendEntries #17`."""
+    return f"{label[0]} #{label[1]}"
+
+
+def parse_label(text: str) -> Label:
+    """The label that a text names."""
+    match = re.fullmatch(r"(\S.*\S) #(\d{1,9})", text.strip().replace("->", "→"))
+    if match is None:
+        raise ValueError(f"expected a label such as fire n1 Election #0, found {text!r}")
+    return " ".join(match[1].split()), int(match[2])
+
+
+def format_entry(label: Label, value: Any) -> str:
+    """One line of a schedule, for a decision."""
+    name, ordinal = label
+    verb, _, rest = name.partition(" ")
+    if verb == "deliver" and value == LOST:
+        return f"lose {rest} #{ordinal}"
+    if verb == "deliver" and isinstance(value, tuple):
+        first, second = map(format_duration, value)
+        return f"duplicate {rest} #{ordinal} after {first} and {second}"
+    if verb == "choose":
+        return f"{name} #{ordinal} = {value}"
+    if verb == "invoke":
+        when, operation = value
+        return f"{name} #{ordinal} at {format_duration(when)} {format_operation(operation)}"
+    return f"{name} #{ordinal} after {format_duration(value)}"
+
+
+def parse_entry(line: str) -> tuple[Label, Any]:
+    """The decision that a line of a schedule states."""
+    line = line.replace("->", "→")
+    verb = line.split(" ", 1)[0]
+    if verb == "lose":
+        return parse_label("deliver" + line[len(verb) :]), LOST
+    if verb == "choose":
+        text, separator, option = line.partition(" = ")
+        _expect(separator, "= and an option", line)
+        return parse_label(text), option.strip()
+    if verb == "invoke":
+        text, separator, rest = line.partition(" at ")
+        when, _, operation = rest.partition(" ")
+        _expect(separator and operation, "at, a time, and an operation", line)
+        return parse_label(text), (parse_duration(when), parse_operation(operation))
+    if verb not in ("deliver", "duplicate", "fire", "batch", "sync", "store"):
+        raise ValueError(f"no decision begins with {verb!r}")
+    text, separator, rest = line.partition(" after ")
+    _expect(separator, "after and a duration", line)
+    if verb == "duplicate":
+        first, separator, second = rest.partition(" and ")
+        _expect(separator, "two durations", line)
+        value = (parse_duration(first.strip()), parse_duration(second.strip()))
+        return parse_label("deliver" + text[len(verb) :]), value
+    return parse_label(text), parse_duration(rest.strip())
+
+
+def format_operation(operation: Operation) -> str:
+    """`cas x [1,2]`: the operation, its key if it has one, and its value as JSON."""
+    parts = [operation.f]
+    if operation.key is not None:
+        parts.append(operation.key)
+    if operation.value is not None:
+        parts.append(msgspec.json.encode(operation.value).decode())
+    return " ".join(parts)
+
+
+def parse_operation(text: str) -> Operation:
+    """The operation that a text states."""
+    match = re.fullmatch(r"(\w+)(?: ([^\s\"\[\d-]\S*))?(?: (.+))?", text.strip())
+    if match is None:
+        raise ValueError(f"expected an operation such as write x 5, found {text!r}")
+    f, key, value = match.groups()
+    try:
+        decoded = _frozen(msgspec.json.decode(value)) if value else None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"the value {value!r} is not JSON") from error
+    return Operation(f, key, decoded)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise ValueError(f"a value may hold numbers without fraction, texts and lists, not {value!r}")
+
+
+def format_fault(fault: Fault) -> str:
+    """`crash n2 keeping 1`, `cut n1→n2 n2→n1`, `clock n2 rate +200ppm`..."""
+    match fault:
+        case Crash(node, keep, sends):
+            kept = f" keeping {keep}" if keep else ""
+            return f"crash {node}{kept}" + (f" after {sends} sends" if sends is not None else "")
+        case Cut(links) | Heal(links):
+            name = "cut" if isinstance(fault, Cut) else "heal"
+            return " ".join([name, *(f"{source}→{target}" for source, target in links)])
+        case Slow(node, extra):
+            return f"slow {node} by {format_duration(extra)}"
+        case Limit(node, interval):
+            return f"limit {node} by {format_duration(interval)}"
+        case ClockRate(node, ppm):
+            return f"clock {node} rate {ppm:+d}ppm"
+        case ClockStep(node, jump):
+            return f"clock {node} step {format_duration(jump)}"
+    return f"{type(fault).__name__.lower()} {fault.node}"
+
+
+_NODE = r"([a-z]\w*)"
+_FAULTS: tuple[tuple[str, Callable[..., Fault]], ...] = (
+    (
+        rf"crash {_NODE}(?: keeping (\d{{1,6}}))?(?: after (\d{{1,6}}) sends)?",
+        lambda node, keep, sends: Crash(
+            NodeId(node), int(keep or 0), None if sends is None else int(sends)
+        ),
+    ),
+    (rf"restart {_NODE}", lambda node: Restart(NodeId(node))),
+    (r"cut((?: \S+→\S+)+)", lambda links: Cut(_links(links))),
+    (r"heal((?: \S+→\S+)*)", lambda links: Heal(_links(links))),
+    (rf"pause {_NODE}", lambda node: Pause(NodeId(node))),
+    (rf"resume {_NODE}", lambda node: Resume(NodeId(node))),
+    (rf"slow {_NODE} by (\S+)", lambda node, extra: Slow(NodeId(node), parse_duration(extra))),
+    (rf"limit {_NODE} by (\S+)", lambda node, gap: Limit(NodeId(node), parse_duration(gap))),
+    (
+        rf"clock {_NODE} rate ([+-]\d{{1,6}})ppm",
+        lambda node, ppm: ClockRate(NodeId(node), int(ppm)),
+    ),
+    (
+        rf"clock {_NODE} step (\S+)",
+        lambda node, jump: ClockStep(NodeId(node), parse_duration(jump)),
+    ),
+)
+
+
+def parse_fault(text: str) -> Fault:
+    """The fault that a text states."""
+    text = " ".join(text.replace("->", "→").split())
+    for pattern, make in _FAULTS:
+        match = re.fullmatch(pattern, text)
+        if match:
+            return make(*match.groups())
+    raise ValueError(
+        f"expected crash, restart, cut, heal, pause, resume, slow, limit or clock, found {text!r}"
+    )
+
+
+def _links(text: str) -> tuple[Link, ...]:
+    pairs = (pair.split("→") for pair in text.split())
+    return tuple((NodeId(pair[0]), NodeId(pair[1])) for pair in pairs)
+
+
+def _expect(found: object, what: str, line: str) -> None:
+    if not found:
+        raise ValueError(f"expected {what} in {line!r}")

@@ -1,0 +1,120 @@
+"""What to try: the value that stands beside a protocol and that every judge takes."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.kernel.client import Client
+from quorate.kernel.env import ms
+from quorate.kernel.node import Node, check_classes
+from quorate.kernel.properties import Monitor, Property, PropertyKind
+from quorate.kernel.values import NodeId
+from quorate.scenario.adversary import Adversary
+from quorate.scenario.conditions import FAULTS, Conditions, Dice, draw_conditions
+from quorate.scenario.mutant import Mutant
+from quorate.scenario.workload import Workload
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """One way to set a node's fields; each seed takes one of the scenario's."""
+
+    name: str = "default"
+    fields: Mapping[str, Any] = {}
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A protocol, its clients, its faults, and what a fair trial of it must have reached.
+
+    Attributes:
+        name: how the command line and schedule files call it.
+        node: the class of the servers; its module's properties and monitors judge the run.
+        nodes: how many servers; the command line's `--nodes` overrides it.
+        configurations: settings of the node class that are all correct; seeds draw among them.
+        client, clients, client_fields: the class, number and settings of the client nodes.
+        workload: what the clients ask for; None for a system without clients.
+        faults: the kinds of faults (`FAULTS`) that the protocol's stated model tolerates.
+        crashes: how many nodes may be down at once; None for the largest minority.
+        recovers: whether crashed nodes come back, with their durable state.
+        adversaries: makers of adversaries; some seeds let one of them play.
+        role: a node's role, in the protocol's word, for adversaries and for the diagram.
+        minima: counters (see `quorate.simulate.counters`) that a campaign must reach to be a
+            `pass`, with how much per 100 runs.
+        duration, heal: virtual nanoseconds of a run, and when its faults end; the time from then
+            on is the liveness phase. `heal` of 0 means no faults and no liveness phase.
+        steps: handler steps after which a run is given up as `unknown`.
+        mutants: broken variants that the default campaign must tell from the real thing.
+        modules: names of further modules that belong to the protocol, for mutants.
+    """
+
+    name: str
+    node: type[Node]
+    nodes: int = 3
+    configurations: tuple[Configuration, ...] = (Configuration(),)
+    client: type[Node] = Client
+    clients: int = 3
+    client_fields: Mapping[str, Any] = {}
+    workload: Workload | None = None
+    faults: frozenset[str] = frozenset(FAULTS)
+    crashes: int | None = None
+    recovers: bool = True
+    adversaries: tuple[Callable[[Dice], Adversary], ...] = ()
+    role: Callable[[Any], str] | None = None
+    minima: Mapping[str, int] = {}
+    duration: int = ms(5000)
+    heal: int = ms(4000)
+    steps: int = 200_000
+    mutants: tuple[Mutant, ...] = ()
+    modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_classes((self.node, self.client))
+        unknown = sorted(self.faults - set(FAULTS))
+        if unknown:
+            raise Mistake(f"{self.name}: no fault is called {unknown[0]}; there are {FAULTS}")
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        """The properties that stand beside the node class, in its module or in `modules`."""
+        return tuple(dict.fromkeys(v for v in self._namespace() if isinstance(v, Property)))
+
+    @property
+    def monitors(self) -> tuple[type[Monitor], ...]:
+        """The monitors that stand beside the node class, in its module or in `modules`."""
+        found = (v for v in self._namespace() if isinstance(v, type) and issubclass(v, Monitor))
+        return tuple(dict.fromkeys(v for v in found if v is not Monitor))
+
+    def _namespace(self) -> list[Any]:
+        names = dict.fromkeys((self.node.__module__, *self.modules))
+        return [value for name in names for value in vars(sys.modules[name]).values()]
+
+    def count(self, kind: PropertyKind) -> int:
+        """How many properties of that kind there are."""
+        return sum(p.kind is kind for p in self.properties)
+
+    def servers(self) -> tuple[NodeId, ...]:
+        """The ids of the servers: n1, n2, ..."""
+        return tuple(NodeId(f"n{index + 1}") for index in range(self.nodes))
+
+    def client_ids(self) -> tuple[NodeId, ...]:
+        """The ids of the clients: c1, c2, ..."""
+        count = self.clients if self.workload else 0
+        return tuple(NodeId(f"c{index + 1}") for index in range(count))
+
+    def make_server(self, id: NodeId, configuration: int) -> Node:
+        """A server as it is before its first step."""
+        fields = self.configurations[configuration].fields
+        return self.node(id=id, peers=self.servers(), **fields)
+
+    def make_client(self, id: NodeId) -> Node:
+        """A client as it is before its first step."""
+        return self.client(id=id, peers=self.servers(), **self.client_fields)
+
+    def conditions(self, seed: int | None) -> Conditions:
+        """The world of a seed; the quiet one for None."""
+        if seed is None:
+            return Conditions()
+        allowed = self.faults if self.heal else frozenset[str]()
+        return draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))

@@ -1,0 +1,105 @@
+"""What clients ask for, and when. Their operations are decisions on the tape like any other.
+
+Slot k of a client's series `invoke c1` holds a time and an operation, or nothing, which is the
+quiet default: a schedule names the operations that matter, and no others happen.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from quorate.kernel.env import ms
+from quorate.kernel.node import Operation
+
+Invocation = tuple[int, Operation]
+"""When at the earliest (virtual nanoseconds; later if the client is still busy), and what."""
+
+Draw = Callable[[int, int, int], Operation]
+"""(64 random bits, client index, slot) -> operation. Must depend on nothing else."""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """The operations of all clients.
+
+    Attributes:
+        model: the sequential specification that judges the history, by the name that
+            `quorate check --model` takes; empty if the history is not to be judged.
+        draw: makes an operation.
+        interval: mean nanoseconds between two operations of one client.
+        slots: operations per client and run.
+    """
+
+    model: str
+    draw: Draw
+    interval: int = ms(30)
+    slots: int = 100
+
+    def domain(self, client: int) -> "InvocationDomain":
+        """The values of `invoke cN` decisions."""
+        return InvocationDomain(self, client)
+
+
+class InvocationDomain:
+    """A client's slots in order; see `Workload`."""
+
+    default = None
+
+    def __init__(self, workload: Workload, client: int) -> None:
+        self._workload = workload
+        self._client = client
+        self._slot = 0
+
+    def sample(self, bits: int) -> Invocation:
+        """The next slot: values are sampled in the order of their ordinals."""
+        slot = self._slot
+        self._slot += 1
+        interval = self._workload.interval
+        jitter = (bits & 0xFFFF) * interval >> 16
+        return slot * interval + jitter, self._workload.draw(bits >> 16, self._client, slot)
+
+
+KEYS = ("x", "y", "z")
+
+
+def register(keys: int = 1, *, compare_and_set: bool = True, values: int = 5) -> Draw:
+    """Reads, writes and (if wanted) compare-and-sets of small numbers, on so many registers."""
+
+    def draw(bits: int, client: int, slot: int) -> Operation:
+        key = KEYS[(bits >> 8) % keys]
+        old, new = (bits >> 16) % values, (bits >> 24) % values
+        kind = bits % (3 if compare_and_set else 2)
+        if kind == 0:
+            return Operation("read", key)
+        if kind == 1:
+            return Operation("write", key, new)
+        return Operation("cas", key, (old, new))
+
+    return draw
+
+
+def unique_writes(keys: int = 1) -> Draw:
+    """Reads and writes in which no two writes carry the same value, so reads tell them apart."""
+
+    def draw(bits: int, client: int, slot: int) -> Operation:
+        key = KEYS[(bits >> 8) % keys]
+        if bits % 2:
+            return Operation("write", key, client * 1000 + slot + 1)
+        return Operation("read", key)
+
+    return draw
+
+
+def append_key_value(keys: int = 3) -> Draw:
+    """Gets, puts and appends of unique words: a lost, doubled or reordered append shows."""
+
+    def draw(bits: int, client: int, slot: int) -> Operation:
+        key = KEYS[(bits >> 8) % keys]
+        word = f"{'abcdefgh'[client % 8]}{slot} "
+        kind = bits % 8
+        if kind < 4:
+            return Operation("append", key, word)
+        if kind < 7:
+            return Operation("get", key)
+        return Operation("put", key, word)
+
+    return draw

@@ -1,0 +1,101 @@
+"""One simulated machine: the node it runs, its disk, its clock, its timers and its links."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from quorate.kernel.env import Env
+from quorate.kernel.node import Message, Node, Timer, durable_fields
+from quorate.kernel.values import Map, NodeId
+from quorate.scenario.tape import Series
+from quorate.trace.record import Record
+
+MILLION = 1_000_000
+Fields = Callable[[Node], tuple[Any, ...]]
+
+
+class Pending(msgspec.Struct, gc=False):
+    """A timer that has been set. `low` is the earliest time that its bounds allow it to fire."""
+
+    timer: Timer
+    series: Series
+    ordinal: int
+    cause: int
+    low: int
+    high: int
+
+
+class Host:
+    """A node's world. `node` is what the node itself sees, `released` what all others see.
+
+    Disk: `synced` is the state that a crash cannot undo, `unsynced` the steps written since, oldest
+    first. `waiting` are the steps whose sends must stay behind those; a step without durable change
+    waits too if it comes after one with.
+    """
+
+    def __init__(self, index: int, node: Node, choose: Callable[..., Any]) -> None:
+        self.index = index
+        self.id: NodeId = node.id
+        self.fresh = node
+        self.node = node
+        self.released = node
+        self.synced = node
+        self.stored: Map[str, Any] = Map()
+        self.env = Env(node.id, node.peers, lambda name, options: choose(self, name, options))
+        self.incarnation = 0
+        self.up = True
+        self.paused = False
+        self.stalled: list[tuple[Callable[[Any], None], Any]] = []
+        self.timers: dict[Timer, Pending] = {}
+        self.unsynced: list[Record] = []
+        self.waiting: deque[Record] = deque()
+        self.syncing = False
+        self.rate_ppm = 0
+        self.clock_base = (0, 0)
+        self.wall_offset = 0
+        self.extra_delay = 0
+        self.interval = 0
+        self.free_at: dict[NodeId, int] = {}
+        self.durable: Fields | None = fields_getter(durable_fields(type(node)))
+        self.durable_values = self.durable(node) if self.durable else ()
+        self.forget_series()
+
+    def forget_series(self) -> None:
+        """A new incarnation's decisions have labels of their own."""
+        self.links: dict[type[Message], dict[NodeId, Series]] = {}
+        self.timer_series: dict[type[Timer], Series] = {}
+        self.own_series: dict[str, Series] = {}
+
+    @property
+    def address(self) -> str:
+        """The node's name in labels; later incarnations are told apart: `n1.2`."""
+        return f"{self.id}.{self.incarnation + 1}" if self.incarnation else self.id
+
+    def clock(self, time: int) -> int:
+        """This host's monotonic clock at a virtual time."""
+        if not self.rate_ppm and not self.clock_base[0]:
+            return time
+        since, reading = self.clock_base
+        return reading + (time - since) + (time - since) * self.rate_ppm // MILLION
+
+    def set_rate(self, time: int, ppm: int) -> None:
+        """Let the clock run fast or slow from now on."""
+        self.clock_base = (time, self.clock(time))
+        self.rate_ppm = ppm
+
+    def virtual(self, duration: int) -> int:
+        """How much virtual time passes while this host's clock counts `duration`."""
+        return duration * MILLION // (MILLION + self.rate_ppm)
+
+
+def fields_getter(names: Sequence[str]) -> Fields | None:
+    """A fast reader of some fields as a tuple; None if there are none."""
+    if not names:
+        return None
+    getter = attrgetter(*names)
+    if len(names) == 1:
+        return lambda node: (getter(node),)
+    return getter

@@ -1,0 +1,171 @@
+"""Judges a run while it happens: properties, step properties and monitors over released states."""
+
+from collections.abc import Sequence
+from operator import is_
+from typing import TYPE_CHECKING, Any
+
+from quorate.errors import Mistake
+from quorate.kernel.node import Event, Node, Start
+from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
+from quorate.scenario.scenario import Scenario
+from quorate.simulate.host import Host, fields_getter
+from quorate.trace.record import Record, Violation
+
+if TYPE_CHECKING:
+    from quorate.simulate.world import World
+
+SHOWN = 60
+"""How many characters of a value a message shows."""
+
+
+class Judge:
+    """Evaluates each property again only when a field that it can read has changed.
+
+    Attributes:
+        reached: the names of the `sometimes` properties that have held.
+        roles: how often a node took on each role.
+    """
+
+    def __init__(self, scenario: Scenario, hosts: Sequence[Host]) -> None:
+        self._scenario = scenario
+        self._hosts = hosts
+        self.reached: set[str] = set()
+        self.roles: dict[str, int] = {}
+        self._states: list[Node] = [host.released for host in hosts]
+        self._monitors = [monitor() for monitor in scenario.monitors]
+        kinds: dict[PropertyKind, list[Property]] = {kind: [] for kind in PropertyKind}
+        for property in scenario.properties:
+            kinds[property.kind].append(property)
+        self._always = kinds[PropertyKind.ALWAYS]
+        self._sometimes = kinds[PropertyKind.SOMETIMES]
+        self._each_step = kinds[PropertyKind.EACH_STEP]
+        self._eventually = kinds[PropertyKind.EVENTUALLY]
+        self._reads = {p.name: p.fields(scenario.node) for p in scenario.properties}
+        self._role_reads = fields_read(scenario.role, scenario.node) if scenario.role else set()
+        watched = set(self._role_reads).union(*self._reads.values())
+        watched.update(*(set(monitor.reads) for monitor in self._monitors))
+        self._names = tuple(sorted(watched))
+        self._watch = fields_getter(self._names)
+        self._values = [self._watch(s) if self._watch else () for s in self._states]
+
+    def observe(self, host: Host, record: Record) -> Violation | None:
+        """Judge a step that has just been released."""
+        if self._watch is None:
+            return None
+        index, after = host.index, host.released
+        values, known = self._watch(after), self._values[index]
+        if all(map(is_, values, known)):
+            return None
+        changed = {
+            name
+            for name, value, old in zip(self._names, values, known, strict=True)
+            if value is not old
+        }
+        before = self._states[index]
+        self._values[index] = values
+        self._states[index] = after
+        assert record.event is not None
+        if changed & self._role_reads:
+            self._count_role(before, after)
+        found = self._judge_step(changed, before, record.event, after)
+        found = found or self._judge_states(changed)
+        return Violation(found[0], record.id, found[1]) if found else None
+
+    def crashed(self, host: Host) -> None:
+        """Only the durable state of the node is left. The next step shows what that breaks."""
+        self._states[host.index] = host.released
+        if self._watch:
+            self._values[host.index] = (object(),) * len(self._names)
+
+    def raised(self, record: Record, error: Exception) -> Violation:
+        """A handler that raises is a failure of the node's."""
+        trace, place = error.__traceback__, ""
+        while trace is not None:
+            place = f"{trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
+            trace = trace.tb_next
+        message = f"{record.node} raised {type(error).__name__}: {error} (in {place})"
+        return Violation("no_exception", record.id, message)
+
+    def at_rest(self, world: "World") -> Violation | None:
+        """Judge where the run has come to rest, long after the last fault."""
+        nodes = [world.hosts[id].released for id in world.core]
+        last = len(world.records) - 1
+        for property in self._eventually:
+            if not _holds(property.name, property.check, nodes):
+                return Violation(property.name, last, self._show(property, nodes))
+        return None
+
+    def _judge_step(
+        self, changed: set[str], before: Node, event: Event, after: Node
+    ) -> tuple[str, str] | None:
+        recovered = type(event) is Start
+        for property in self._each_step:
+            if (recovered or changed & self._reads[property.name]) and not _holds(
+                property.name, property.check, before, event, after
+            ):
+                return property.name, _difference(property, before, after, self._reads)
+        for monitor in self._monitors:
+            if (changed.intersection(monitor.reads) or recovered) and not _holds(
+                type(monitor).__name__, monitor.watch, before, event, after
+            ):
+                return type(monitor).__name__, _sight(monitor, after)
+        return None
+
+    def _judge_states(self, changed: set[str]) -> tuple[str, str] | None:
+        states = self._states
+        for property in self._always:
+            if changed & self._reads[property.name] and not _holds(
+                property.name, property.check, states
+            ):
+                return property.name, self._show(property, states)
+        for property in self._sometimes:
+            name = property.name
+            if name not in self.reached and changed & self._reads[name]:
+                if _holds(name, property.check, states):
+                    self.reached.add(name)
+        return None
+
+    def _count_role(self, before: Node, after: Node) -> None:
+        assert self._scenario.role is not None
+        role = self._scenario.role(after)
+        if role != self._scenario.role(before):
+            self.roles[role] = self.roles.get(role, 0) + 1
+
+    def _show(self, property: Property, nodes: Sequence[Node]) -> str:
+        """The claim, and the values that it looked at."""
+        fields = sorted(self._reads[property.name] - {"id", "peers"})
+        seen = (f"{n.id}: " + _values(n, fields) for n in nodes)
+        return f"{property.doc.splitlines()[0] if property.doc else property.name} " + "; ".join(
+            seen
+        )
+
+
+def _holds(name: str, check: Any, *arguments: Any) -> bool:
+    try:
+        return bool(check(*arguments))
+    except Exception as error:
+        raise Mistake(
+            f"property {name} raised {type(error).__name__}: {error}; it must return True or False"
+        ) from error
+
+
+def _difference(
+    property: Property, before: Node, after: Node, reads: dict[str, frozenset[str]]
+) -> str:
+    fields = sorted(reads[property.name] - {"id", "peers"})
+    old, new = _values(before, fields), _values(after, fields)
+    return f"{property.doc.splitlines()[0] if property.doc else property.name} {after.id}: {old} → {new}"
+
+
+def _sight(monitor: Monitor, after: Node) -> str:
+    doc = (type(monitor).__doc__ or type(monitor).__name__).strip().splitlines()[0]
+    return f"{doc} {after.id}: " + _values(after, sorted(monitor.reads))
+
+
+def _values(node: Node, fields: Sequence[str]) -> str:
+    return ", ".join(f"{field}={_short(getattr(node, field))}" for field in fields)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

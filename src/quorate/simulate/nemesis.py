@@ -1,0 +1,197 @@
+"""Sudden faults, as the seed's world has them, and the adversary if one plays.
+
+The nemesis never acts at a time of its own: once one of its moments has come it waits for the next
+step of some node and strikes right after that, so that the tape can anchor the fault to the step.
+"""
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from quorate.kernel.env import MICROSECOND, ms
+from quorate.kernel.values import NodeId
+from quorate.scenario.adversary import Adversary
+from quorate.scenario.conditions import Dice
+from quorate.scenario.fault import (
+    ClockRate,
+    ClockStep,
+    Crash,
+    Cut,
+    Fault,
+    Heal,
+    Limit,
+    Link,
+    Pause,
+    Restart,
+    Resume,
+    Slow,
+)
+from quorate.trace.record import Record
+
+if TYPE_CHECKING:
+    from quorate.simulate.world import World
+
+SUDDEN = ("partition", "crash", "pause", "slow", "bandwidth", "clock")
+
+
+class Nemesis:
+    """Strikes at random, and mends what it broke after a while."""
+
+    def __init__(self, world: "World", seed: int) -> None:
+        conditions = world.conditions
+        self._world = world
+        self._dice = Dice(seed, "nemesis")
+        self._kinds = [kind for kind in SUDDEN if kind in conditions.faults]
+        self._count = 0
+        self._due = self._dice.between("first", 0, conditions.gap)
+        self._remedies: list[tuple[int, int, Fault]] = []
+        self._victim: NodeId | None = None
+        self.adversary: Adversary | None = None
+        if conditions.adversary is not None:
+            make = world.scenario.adversaries[conditions.adversary]
+            self.adversary = make(Dice(seed, "adversary"))
+
+    def react(self, record: Record) -> list[Fault]:
+        """What strikes right after this record."""
+        world, faults = self._world, list[Fault]()
+        if record.kind == "fault":
+            return self._partial_core() if record.series == "heal" else faults
+        if self.adversary is not None:
+            for fault in self.adversary.react(record, world):
+                faults.append(fault)
+                self._promise_remedy(fault)
+        while self._remedies and self._remedies[0][0] <= world.time:
+            faults.append(heappop(self._remedies)[2])
+        if self._victim is not None and (record.node == self._victim and record.released < 0):
+            faults += self._crash(self._victim)
+            self._victim = None
+        if world.time >= self._due and self._kinds:
+            self._due = world.time + self._draw("gap", world.conditions.gap // 4, ms(1600))
+            self._due = min(self._due, world.time + 2 * world.conditions.gap)
+            kind = self._kinds[self._draw("kind", 0, len(self._kinds) - 1)]
+            faults += self._sudden(kind)
+        return faults
+
+    def _sudden(self, kind: str) -> list[Fault]:
+        node = self._node()
+        match kind:
+            case "partition":
+                return self._partition()
+            case "crash" if self._draw("when", 0, 1):
+                self._victim = node  # As soon as it has something to lose.
+                return []
+            case "crash":
+                return self._crash(node)
+            case "pause":
+                return self._mend([Pause(node)], Resume(node), 5, 900)
+            case "slow":
+                extra = self._draw("extra", MICROSECOND, ms(60))
+                return self._mend([Slow(node, extra)], Slow(node, 0), 20, 1500)
+            case "bandwidth":
+                interval = self._draw("interval", MICROSECOND, ms(4))
+                return self._mend([Limit(node, interval)], Limit(node, 0), 20, 1500)
+        if self._draw("which clock", 0, 1):
+            return [ClockRate(node, self._draw("rate", 0, 2000) - 1000)]
+        return [ClockStep(node, self._draw("step", 0, ms(20_000)) - ms(10_000))]
+
+    def _crash(self, node: NodeId) -> list[Fault]:
+        world = self._world
+        if not world.may_crash():
+            return []
+        host = world.hosts[node]
+        keep = self._draw("keep", 0, len(host.unsynced))
+        sends = self._draw("sends", 0, 3)
+        cut_short = sends if sends < 3 and self._draw("cut short", 0, 1) else None
+        crash = Crash(node, keep, cut_short)
+        if not world.scenario.recovers:
+            return [crash]
+        return self._mend([crash], Restart(node), 1, 700)
+
+    def _partition(self) -> list[Fault]:
+        servers = self._world.servers
+        order = sorted(servers, key=lambda id: self._dice.bits(f"{self._count} order {id}"))
+        shape = self._draw("shape", 0, 6)
+        if shape == 6:  # Flapping: a split that comes and goes.
+            links = split(order[: len(order) // 2], order[len(order) // 2 :])
+            for round in range(1, 4):
+                self._later(ms(60 * round), Heal(links))
+                self._later(ms(60 * round + 30), Cut(links))
+            return self._mend([Cut(links)], Heal(links), 300, 600)
+        links = SHAPES[shape](order)
+        return self._mend([Cut(links)], Heal(links), 20, 1500) if links else []
+
+    def _partial_core(self) -> list[Fault]:
+        """Faults that stay: only a majority is whole, and others may still talk to it."""
+        world = self._world
+        if world.conditions.whole_core or len(world.servers) < 3:
+            return []
+        order = sorted(world.servers, key=lambda id: self._dice.bits(f"core {id}"))
+        core = len(order) // 2 + 1
+        both_ways = split(order[:core], order[core:])
+        one_way = tuple(link for link in both_ways if link[0] in order[:core])
+        return [Cut(one_way if self._draw("one way", 0, 1) else both_ways)]
+
+    def _promise_remedy(self, fault: Fault) -> None:
+        match fault:
+            case Crash(node) if self._world.scenario.recovers:
+                self._mend([], Restart(node), 1, 500)
+            case Cut(links):
+                self._mend([], Heal(links), 50, 900)
+            case Pause(node):
+                self._mend([], Resume(node), 50, 900)
+
+    def _mend(self, faults: list[Fault], remedy: Fault, low: int, high: int) -> list[Fault]:
+        self._later(self._draw("remedy", ms(low), ms(high)), remedy)
+        return faults
+
+    def _later(self, delay: int, fault: Fault) -> None:
+        self._count += 1
+        heappush(self._remedies, (self._world.time + delay, self._count, fault))
+
+    def _node(self) -> NodeId:
+        servers = self._world.servers
+        return servers[self._draw("node", 0, len(servers) - 1)]
+
+    def _draw(self, name: str, low: int, high: int) -> int:
+        self._count += 1
+        return self._dice.between(f"{self._count} {name}", low, max(low, high))
+
+
+def split(left: list[NodeId], right: list[NodeId]) -> tuple[Link, ...]:
+    """Nothing passes between the two groups."""
+    return tuple(link for a in left for b in right for link in ((a, b), (b, a)))
+
+
+def isolate(order: list[NodeId]) -> tuple[Link, ...]:
+    """One node hears nobody and nobody hears it."""
+    return split(order[:1], order[1:])
+
+
+def halve(order: list[NodeId]) -> tuple[Link, ...]:
+    """A minority and a majority."""
+    return split(order[: len(order) // 2], order[len(order) // 2 :])
+
+
+def one_way(order: list[NodeId]) -> tuple[Link, ...]:
+    """One node hears nobody, yet everybody hears it."""
+    return tuple((other, order[0]) for other in order[1:])
+
+
+def bridge(order: list[NodeId]) -> tuple[Link, ...]:
+    """Two halves that only one node can talk to."""
+    half = len(order) // 2
+    return split(order[1 : half + 1], order[half + 1 :])
+
+
+def chain(order: list[NodeId]) -> tuple[Link, ...]:
+    """Each node can talk to its two neighbours in a row, and to nobody else."""
+    return tuple(
+        (a, b) for i, a in enumerate(order) for j, b in enumerate(order) if abs(i - j) > 1
+    )
+
+
+def quorum_loss(order: list[NodeId]) -> tuple[Link, ...]:
+    """Everybody can talk to one node only."""
+    return tuple((a, b) for a in order[1:] for b in order[1:] if a != b)
+
+
+SHAPES = (isolate, halve, one_way, bridge, chain, quorum_loss)

@@ -1,0 +1,529 @@
+"""A world with one tape: virtual time, and the steps of every node in it.
+
+Nothing here is random and nothing waits: the tape decides, and time jumps from event to event.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import heappop, heappush
+from operator import is_
+from typing import Any
+
+from quorate.errors import Mistake
+from quorate.kernel.env import CancelTimer, Complete, Send, SetTimer, Store
+from quorate.kernel.node import BatchEnd, Event, Invoke, Node, Start, Stored, Timer, step
+from quorate.kernel.values import NodeId
+from quorate.scenario.adversary import Adversary
+from quorate.scenario.conditions import (
+    LOST,
+    QUIET_SYNC,
+    ZERO,
+    DurationDomain,
+    FractionDomain,
+    NetworkDomain,
+)
+from quorate.scenario.fault import Fault
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.tape import Series, Tape
+from quorate.scenario.workload import Invocation
+from quorate.simulate.faults import Faults
+from quorate.simulate.host import Host, Pending
+from quorate.simulate.judge import Judge
+from quorate.simulate.nemesis import Nemesis
+from quorate.trace.record import Flight, Kind, Record, Violation
+
+Action = Callable[[Any], None]
+FRACTION = FractionDomain()
+QUIET_NETWORK = NetworkDomain()
+BITS = 64
+
+
+class World:
+    """One run of a scenario, from `Start` to its end.
+
+    Attributes:
+        time: virtual nanoseconds since the run began.
+        hosts: servers, then clients, by id.
+        records: what happened.
+        steps: how many handlers have run.
+        operations: (process, invoking record, completing record or -1), in order of invocation.
+        violation: the first property that failed; the run ends there.
+        exhausted: whether the run was given up for its budget of steps.
+        healed, core: whether the liveness phase has begun, and the servers that it is about.
+    """
+
+    def __init__(self, scenario: Scenario, tape: Tape) -> None:
+        self.scenario = scenario
+        self.tape = tape
+        self.conditions = scenario.conditions(tape.seed)
+        self.time = 0
+        self.steps = 0
+        self.records: list[Record] = []
+        self.operations: list[tuple[int, int, int]] = []
+        self.violation: Violation | None = None
+        self.exhausted = False
+        self.healed = False
+        self.servers = scenario.servers()
+        self.core = self.servers
+        self._heap: list[tuple[int, int, Action, Any]] = []
+        self._sequence = 0
+        self._choices: list[Any] = []
+        self._open: dict[NodeId, int] = {}
+        self._infos: dict[NodeId, int] = {}
+        self.hosts: dict[NodeId, Host] = {}
+        for id in self.servers:
+            self._add(scenario.make_server(id, self.conditions.configuration))
+        for id in scenario.client_ids():
+            self._add(scenario.make_client(id))
+        self.judge = Judge(scenario, [self.hosts[id] for id in self.servers])
+        self.faults = Faults(self)
+        self.adversary: Adversary | None = None
+        self.nemesis: Nemesis | None = None
+        if tape.seed is not None and scenario.heal:
+            self.nemesis = Nemesis(self, tape.seed)
+            self.adversary = self.nemesis.adversary
+        self._reactive = tape.has_faults or self.nemesis is not None
+
+    def _add(self, node: Node) -> None:
+        self.hosts[node.id] = Host(len(self.hosts), node, self._choose)
+
+    # The loop
+
+    def run(self) -> None:
+        """Run to the end of virtual time, the first violation, or the budget of steps."""
+        for host in self.hosts.values():
+            self.start(host)
+        if self.scenario.heal:
+            self.push(self.scenario.heal, self._heal, None)
+        with collector_at_rest():
+            self._loop()
+        if not self.violation and not self.exhausted and self.healed:
+            self.violation = self.judge.at_rest(self)
+
+    def _loop(self) -> None:
+        heap, end, budget = self._heap, self.scenario.duration, self.scenario.steps
+        while heap:
+            time, _, action, subject = heappop(heap)
+            if time > end:
+                break
+            self.time = time
+            action(subject)
+            if self.violation is not None:
+                return
+            if self.steps > budget:
+                self.exhausted = True
+                return
+
+    def push(self, time: int, action: Action, subject: Any) -> None:
+        """Let something happen later; what is pushed first goes first at equal times."""
+        self._sequence += 1
+        heappush(self._heap, (time, self._sequence, action, subject))
+
+    def start(self, host: Host) -> None:
+        """Begin an incarnation."""
+        event = Start(host.incarnation > 0, host.stored)
+        self._step(host, event, host.id, "start", f"start {host.address}", 0, -1, None)
+        if host.index >= len(self.servers):
+            self._next_slot(host)
+
+    # Steps
+
+    def _step(
+        self,
+        host: Host,
+        event: Event,
+        sender: NodeId,
+        kind: Kind,
+        series: str,
+        ordinal: int,
+        cause: int,
+        flight: Flight | None,
+    ) -> None:
+        """Run one handler, keep its record, and carry out what it asked for."""
+        time = self.time
+        env = host.env
+        env.sender = sender
+        env.now = now = host.clock(time) if host.rate_ppm or host.clock_base[0] else time
+        env.wall = wall = now + host.wall_offset
+        env.effects = effects = []
+        before = host.node
+        try:
+            after = step(before, event, env)
+        except Exception as error:
+            self._raised(host, event, error, kind, series, ordinal, cause, flight)
+            return
+        host.node = after
+        self.steps += 1
+        flights: list[Flight] = []
+        records = self.records
+        record = Record(
+            len(records), time, kind, host.id, host.incarnation, series, ordinal, event, cause,
+            flight, before, after, effects, flights, -1, now, wall,
+        )  # fmt: skip
+        records.append(record)
+        if self._choices:
+            record.choices = tuple(self._choices)
+            self._choices.clear()
+        for effect in effects:
+            effect_type = type(effect)
+            if effect_type is SetTimer:
+                self._set_timer(host, effect, record)  # type: ignore[arg-type]
+            elif effect_type is CancelTimer:
+                host.timers.pop(effect.timer, None)  # type: ignore[union-attr]
+            elif effect_type is Send and effect.ahead:  # type: ignore[union-attr]
+                self._transmit(host, effect, record)  # type: ignore[arg-type]
+        if host.durable is not None:
+            values = host.durable(after)
+            if not all(map(is_, values, host.durable_values)):
+                host.durable_values = values
+                host.unsynced.append(record)
+                if not host.syncing:
+                    self._begin_batch(host)
+        if host.unsynced:
+            host.waiting.append(record)
+        else:
+            self._release(host, record)
+        if self._reactive:
+            self._react(record)
+
+    def _raised(self, host: Host, event: Event, error: Exception, *place: Any) -> None:
+        kind, series, ordinal, cause, flight = place
+        record = Record(
+            len(self.records), self.time, kind, host.id, host.incarnation, series, ordinal, event,
+            cause, flight, host.node, host.node, (), [], self.time, host.env.now, host.env.wall,
+        )  # fmt: skip
+        self.records.append(record)
+        self.violation = self.judge.raised(record, error)
+
+    def _release(self, host: Host, record: Record) -> None:
+        """Everything that the step rests on is on disk: others may see it."""
+        record.released = self.time
+        host.released = record.after  # type: ignore[assignment]
+        for effect in record.effects:
+            effect_type = type(effect)
+            if effect_type is Send:
+                if not effect.ahead:  # type: ignore[union-attr]
+                    self._transmit(host, effect, record)  # type: ignore[arg-type]
+            elif effect_type is Store:
+                self._store(host, effect, record)  # type: ignore[arg-type]
+            elif effect_type is Complete:
+                self._complete(host, effect, record)  # type: ignore[arg-type]
+        if host.index < len(self.servers) and self.violation is None:
+            self.violation = self.judge.observe(host, record)
+
+    def _react(self, record: Record) -> None:
+        anchored = self.tape.struck_after(record.series, record.ordinal)
+        for fault in anchored:
+            self.faults.strike(fault, record.id)
+        if self.nemesis is not None and not self.healed:
+            for fault in self.nemesis.react(record):
+                if self.faults.strike(fault, record.id):
+                    self.tape.anchor((record.series, record.ordinal), fault)
+
+    # Time
+
+    def _set_timer(self, host: Host, effect: SetTimer, record: Record) -> None:
+        timer = effect.timer
+        series = host.timer_series.get(type(timer))
+        if series is None:
+            name = f"fire {host.address} {type(timer).__name__}"
+            series = self.tape.open(name, FRACTION)
+            host.timer_series[type(timer)] = series
+        ordinal, value = series.next()
+        duration, span = effect.low, effect.high - effect.low
+        if span:
+            if self.adversary is not None and not self.healed:
+                chosen = self.adversary.time(host.id, timer, effect.low, effect.high, self)
+                if chosen is not None:
+                    series.override(ordinal, chosen)
+            duration = self._duration(series, ordinal, value, effect, host)
+        now = self.time
+        if host.rate_ppm:
+            duration = host.virtual(duration)
+        pending = Pending(timer, series, ordinal, record.id, now + effect.low, now + effect.high)
+        host.timers[timer] = pending
+        self._sequence += 1
+        heappush(self._heap, (now + duration, self._sequence, self._fire, (host, pending)))
+
+    def _duration(
+        self, series: Series, ordinal: int, value: Any, bounds: SetTimer, host: Host
+    ) -> int:
+        """The decided duration. By default it grows with the node's number, so none collide."""
+        span = bounds.high - bounds.low
+        if ordinal in series.overrides:
+            duration: int = series.overrides[ordinal]
+            if not bounds.low <= duration <= bounds.high:
+                raise Mistake(
+                    f"{series.name} #{ordinal}: {duration} ns is outside the timer's bounds "
+                    f"{bounds.low}..{bounds.high} ns; choose a duration between them"
+                )
+            return duration
+        if value is None:
+            return bounds.low + span * (host.index % len(self.servers)) // len(self.servers)
+        duration = bounds.low + (span * value >> BITS)
+        series.values[ordinal] = duration
+        return duration
+
+    def _fire(self, subject: tuple[Host, Pending]) -> None:
+        host, pending = subject
+        if host.timers.get(pending.timer) is not pending:
+            return
+        if host.paused:
+            host.stalled.append((self._fire, subject))
+            return
+        del host.timers[pending.timer]
+        series = pending.series
+        self._step(
+            host, pending.timer, host.id, "fire", series.name, pending.ordinal, pending.cause, None
+        )
+
+    # Network
+
+    def _transmit(self, host: Host, effect: Send, record: Record) -> None:
+        """Let a message leave for each of its targets."""
+        message, time = effect.message, self.time
+        links = host.links.get(type(message))
+        if links is None:
+            links = host.links[type(message)] = {}
+        for target in effect.to:
+            link = links.get(target)
+            if link is None:
+                link = links[target] = self._open_link(host, target, type(message).__name__)
+            ordinal = link.count
+            link.count = ordinal + 1
+            if ordinal >= len(link.values):
+                link.extend()
+            delay = link.values[ordinal]
+            flight = Flight(link.name, ordinal, record.id, host.id, target, message, time)
+            record.flights.append(flight)
+            if self.adversary is not None and not self.healed and ordinal not in link.overrides:
+                routed = self.adversary.route(flight, delay, self)
+                if routed != delay:
+                    link.override(ordinal, routed)
+                    delay = routed
+            if type(delay) is int and delay >= 0:
+                if host.interval or self.faults.slow:
+                    delay = self.faults.delayed(host, target, delay)
+                self._sequence += 1
+                heappush(self._heap, (time + delay, self._sequence, self._deliver, flight))
+            elif delay == LOST:
+                flight.lost = "lost"
+            else:
+                self._send_twice(delay, flight, record)
+
+    def _open_link(self, host: Host, target: NodeId, message: str) -> Series:
+        name = f"deliver {host.address}→{target} {message}"
+        if target == host.id or max(self.hosts[target].index, host.index) >= len(self.servers):
+            return self.tape.open(name, ZERO, calm=True)
+        series = self.tape.open(name, self.conditions.network)
+        if self.healed:
+            series.calm()
+        return series
+
+    def _send_twice(self, delays: tuple[int, int], flight: Flight, record: Record) -> None:
+        first, second = delays
+        self.push(self.time + first, self._deliver, flight)
+        again = Flight(
+            f"{flight.series} again", flight.ordinal, flight.origin, flight.source, flight.target,
+            flight.message, flight.sent,
+        )  # fmt: skip
+        record.flights.append(again)
+        self.push(self.time + second, self._deliver, again)
+
+    def _deliver(self, flight: Flight) -> None:
+        host = self.hosts[flight.target]
+        if flight.lost:
+            return
+        if not host.up:
+            flight.lost = "down"
+        elif self.faults.cuts and (flight.source, flight.target) in self.faults.cuts:
+            flight.lost = "cut"
+        elif host.paused:
+            host.stalled.append((self._deliver, flight))
+        else:
+            flight.fate = len(self.records)
+            self._step(
+                host, flight.message, flight.source, "deliver", flight.series, flight.ordinal,
+                flight.origin, flight,
+            )  # fmt: skip
+
+    # Disk
+
+    def _begin_batch(self, host: Host) -> None:
+        """Something must be synced: once the batch has ended."""
+        host.syncing = True
+        series = self._own(host, "batch", self.conditions.batch, ZERO)
+        ordinal, wait = series.next()
+        self.push(self.time + wait, self._end_batch, (host, host.incarnation, series, ordinal))
+
+    def _end_batch(self, subject: tuple[Host, int, Series, int]) -> None:
+        host, incarnation, series, ordinal = subject
+        if not host.up or host.incarnation != incarnation:
+            return
+        if host.paused:
+            host.stalled.append((self._end_batch, subject))
+            return
+        if BatchEnd in host.node.handlers:
+            cause = host.unsynced[-1].id
+            self._step(host, BatchEnd(), host.id, "batch", series.name, ordinal, cause, None)
+            if not host.up or host.incarnation != incarnation:
+                return
+        sync = self._own(host, "sync", self.conditions.sync, QUIET_SYNC)
+        ordinal, latency = sync.next()
+        reach = host.unsynced[-1].id
+        self.push(self.time + latency, self._synced, (host, incarnation, reach))
+
+    def _synced(self, subject: tuple[Host, int, int]) -> None:
+        """The disk holds every step up to the record `reach`: release what waited for it."""
+        host, incarnation, reach = subject
+        if not host.up or host.incarnation != incarnation:
+            return
+        if host.paused:
+            host.stalled.append((self._synced, subject))
+            return
+        unsynced = host.unsynced
+        count = sum(record.id <= reach for record in unsynced)
+        host.synced = unsynced[count - 1].after  # type: ignore[assignment]
+        del unsynced[:count]
+        limit = unsynced[0].id if unsynced else len(self.records)
+        host.syncing = False
+        waiting = host.waiting
+        while waiting and waiting[0].id < limit and self.violation is None:
+            self._release(host, waiting.popleft())
+        if unsynced:
+            self._begin_batch(host)
+
+    def _store(self, host: Host, effect: Store, record: Record) -> None:
+        series = self._own(host, "store", self.conditions.sync, QUIET_SYNC)
+        ordinal, latency = series.next()
+        subject = (host, host.incarnation, effect, record.id, series, ordinal)
+        self.push(self.time + latency, self._store_done, subject)
+
+    def _store_done(self, subject: tuple[Host, int, Store, int, Series, int]) -> None:
+        host, incarnation, effect, cause, series, ordinal = subject
+        if not host.up or host.incarnation != incarnation:
+            return
+        if host.paused:
+            host.stalled.append((self._store_done, subject))
+            return
+        host.stored = host.stored.set(effect.name, effect.value)
+        event = Stored(effect.name)
+        self._step(host, event, host.id, "stored", series.name, ordinal, cause, None)
+
+    def _own(
+        self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain
+    ) -> Series:
+        series = host.own_series.get(verb)
+        if series is None:
+            is_client = host.index >= len(self.servers)
+            name = f"{verb} {host.address}"
+            series = self.tape.open(name, quiet if is_client else domain, calm=is_client)
+            if self.healed:
+                series.calm()
+            host.own_series[verb] = series
+        return series
+
+    # Chance, clients
+
+    def _choose(self, host: Host, name: str, options: Sequence[Any]) -> Any:
+        series = host.own_series.get(name)
+        if series is None:
+            series = self.tape.open(f"choose {host.address} {name}", FRACTION)
+            host.own_series[name] = series
+        ordinal, value = series.next()
+        choice = options[0]
+        if ordinal in series.overrides:
+            choice = _option(options, series.overrides[ordinal], f"{series.name} #{ordinal}")
+        elif value is not None:
+            choice = options[value % len(options)]
+            series.values[ordinal] = None if choice == options[0] else str(choice)
+        self._choices.append(choice)
+        return choice
+
+    def _next_slot(self, host: Host) -> None:
+        """Let the client's next operation begin when its time has come."""
+        workload = self.scenario.workload
+        assert workload is not None
+        series = host.own_series.get("invoke")
+        if series is None:
+            domain = workload.domain(host.index - len(self.servers))
+            series = self.tape.open(f"invoke {host.id}", domain)
+            host.own_series["invoke"] = series
+        while series.count < workload.slots:
+            ordinal, invocation = series.next()
+            if invocation is not None:
+                when = max(self.time, invocation[0])
+                self.push(when, self._invoke, (host, series, ordinal, invocation))
+                return
+
+    def _invoke(self, subject: tuple[Host, Series, int, Invocation]) -> None:
+        host, series, ordinal, (_, operation) = subject
+        clients = len(self.hosts) - len(self.servers)
+        process = host.index - len(self.servers) + clients * self._infos.get(host.id, 0)
+        self._open[host.id] = len(self.operations)
+        self.operations.append((process, len(self.records), -1))
+        event = Invoke(operation)
+        self._step(host, event, host.id, "invoke", series.name, ordinal, -1, None)
+
+    def _complete(self, host: Host, effect: Complete, record: Record) -> None:
+        position = self._open.pop(host.id, None)
+        if position is None:
+            raise Mistake(f"{record.label}: {host.id} completes an operation but has none open")
+        process, invoked, _ = self.operations[position]
+        self.operations[position] = (process, invoked, record.id)
+        if effect.status == "info":
+            self._infos[host.id] = self._infos.get(host.id, 0) + 1
+        self._next_slot(host)
+
+    # The end of faults
+
+    def _heal(self, _: None) -> None:
+        """The liveness phase begins: a core of the system is whole from here on."""
+        for name, series in self.tape.series.items():
+            if name.startswith(("deliver", "sync", "batch", "store")):
+                series.calm()
+        record = self.faults.note("", "heal", "heal: the faults end here", -1)
+        for fault in self.faults.remedies():
+            self.faults.strike(fault, record.id)
+        self._react(record)
+        self.healed = True
+        self.core = self.faults.core()
+
+    # What adversaries may see
+
+    def node(self, id: NodeId) -> Node:
+        """The node's state as the node itself sees it."""
+        return self.hosts[id].node
+
+    def is_up(self, id: NodeId) -> bool:
+        """Whether the node is running."""
+        return self.hosts[id].up
+
+    def may_crash(self) -> bool:
+        """Whether the budget of the protocol's model has a crash left."""
+        return self.faults.may_crash()
+
+    def strike(self, fault: Fault, cause: int) -> bool:
+        """Let a fault happen now; False if it cannot, as a crash of a crashed node."""
+        return self.faults.strike(fault, cause)
+
+
+def _option(options: Sequence[Any], text: str, label: str) -> Any:
+    for option in options:
+        if str(option) == text:
+            return option
+    names = ", ".join(str(option) for option in options)
+    raise Mistake(f"{label}: no option is called {text!r}; there are {names}")
+
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Without the cyclic garbage collector: a run makes no cycles, and scanning costs a third."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
