@@ -1,0 +1,312 @@
+"""Sequential models: what an object would answer if it did one operation at a time.
+
+A model is deterministic: a state and an operation give the next state, or say that the operation
+could not have returned what it did. Write your own by deriving from `Model`; only `operations`,
+`initial` and `step` are needed. `effect` and `reaches` make hard histories faster to judge, and
+must then be true, because the search trusts them.
+"""
+
+import difflib
+from collections.abc import Hashable
+from enum import Enum
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
+
+from quorate.check.history import Value
+from quorate.errors import Mistake
+
+State: TypeAlias = Hashable
+"""A model's state: immutable, hashable, compared by `==`."""
+
+
+class Mark(Enum):
+    """Answers that are not states or values."""
+
+    IMPOSSIBLE = "impossible"
+    UNKNOWN = "unknown"
+    ANY_STATE = "any state"
+    SOME_STATE = "some state"
+    SAME_STATE = "same state"
+
+
+IMPOSSIBLE: Final = Mark.IMPOSSIBLE
+"""From `step`: no object in this state returns this result."""
+UNKNOWN: Final = Mark.UNKNOWN
+"""As `result`: the operation may have taken effect, and nobody saw what it returned."""
+ANY_STATE: Final = Mark.ANY_STATE
+"""In an `Effect`: every state will do."""
+SOME_STATE: Final = Mark.SOME_STATE
+"""In an `Effect`: it depends; ask `step`."""
+SAME_STATE: Final = Mark.SAME_STATE
+"""In an `Effect`: the state is left as it was."""
+
+
+class Effect(NamedTuple):
+    """What is known of an operation without knowing the state.
+
+    `before` is the only state in which it is possible, or ANY_STATE, or SOME_STATE.
+    `after` is the state that it always leaves behind, or SAME_STATE, or SOME_STATE.
+    """
+
+    before: State | Literal[Mark.ANY_STATE, Mark.SOME_STATE]
+    after: State | Literal[Mark.SAME_STATE, Mark.SOME_STATE]
+
+
+class Model:
+    """A deterministic object, without concurrency. Instances hold no state of their own."""
+
+    operations: ClassVar[frozenset[str]]
+    """The names of the operations that it understands."""
+    initial: ClassVar[State]
+    """Its first state; of each key, where histories have keys."""
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        """Return the state after the operation, or IMPOSSIBLE if it cannot return `result`.
+
+        `result` is UNKNOWN if nobody saw it. A malformed `value` raises Mistake.
+        """
+        raise NotImplementedError
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        """Return what is known of the operation in every state. The default knows nothing."""
+        return Effect(SOME_STATE, SOME_STATE)
+
+    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+        """Whether operations whose `effect` leaves SOME_STATE may lead from `before` to `after`.
+
+        `used` names the operations that occur in the history.
+        """
+        return True
+
+
+def _pair(f: str, value: Value) -> tuple[Value, Value]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise Mistake(f"{f!r} takes a pair (expected, new), not {value!r}")
+    return value
+
+
+class Register(Model):
+    """One value: `write` sets it, `read` returns it; None before the first write."""
+
+    operations = frozenset({"read", "write"})
+    initial = None
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        if f == "read":
+            return state if result is UNKNOWN or state == result else IMPOSSIBLE
+        return value
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f == "read":
+            return Effect(ANY_STATE if result is UNKNOWN else result, SAME_STATE)
+        return Effect(ANY_STATE, value)
+
+
+class CasRegister(Register):
+    """A register with `cas`, which takes (expected, new) and swaps only if it finds `expected`.
+
+    A `cas` that completes ok with False found another value; one that completes with `fail`
+    says nothing about what it found.
+    """
+
+    operations = frozenset({"read", "write", "cas"})
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        if f != "cas":
+            return super().step(state, f, value, result)
+        expected, new = _pair(f, value)
+        if result is False:
+            return state if state != expected else IMPOSSIBLE
+        if result is UNKNOWN:
+            return new if state == expected else state
+        return new if state == expected else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f != "cas":
+            return super().effect(f, value, result)
+        expected, new = _pair(f, value)
+        if result is False:
+            return Effect(SOME_STATE, SAME_STATE)
+        # Nobody can tell an unseen cas that found another value from one that never ran.
+        return Effect(expected, new)
+
+
+class KeyValue(CasRegister):
+    """One key of a store: `get`/`read`, `put`/`write`, `append`, `cas`, `delete`.
+
+    An absent key reads as None. The empty string is the same as absent, since many stores
+    cannot tell them apart. `append` adds to the text of the value.
+    """
+
+    operations = frozenset({"get", "read", "put", "write", "append", "cas", "delete"})
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        if f == "append":
+            return (_text(state) + _appended(value)) or None
+        return super().step(state, *_as_cas_register(f, value, result))
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f == "append":
+            return Effect(ANY_STATE, SOME_STATE if _appended(value) else SAME_STATE)
+        return super().effect(*_as_cas_register(f, value, result))
+
+    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+        return _text(after).startswith(_text(before))
+
+
+def _text(state: State) -> str:
+    return "" if state is None else str(state)
+
+
+def _appended(value: Value) -> str:
+    if not isinstance(value, str):
+        raise Mistake(f"'append' takes a string, not {value!r}")
+    return value
+
+
+def _as_cas_register(f: str, value: Value, result: Value | Mark) -> tuple[str, Value, Value | Mark]:
+    if f in ("get", "read"):
+        return "read", None, None if result == "" else result
+    if f == "delete":
+        return "write", None, result
+    if f == "cas":
+        expected, new = _pair(f, value)
+        return "cas", (_absent_if_empty(expected), _absent_if_empty(new)), result
+    return "write", _absent_if_empty(value), result
+
+
+def _absent_if_empty(value: Value) -> Value:
+    return None if value == "" else value
+
+
+class Counter(Model):
+    """A number from 0: `add` an integer, `increment`, `decrement`, `read`.
+
+    What an update returns is not looked at.
+    """
+
+    operations = frozenset({"add", "increment", "decrement", "read"})
+    initial = 0
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        assert isinstance(state, int)
+        if f == "read":
+            return state if result is UNKNOWN or state == result else IMPOSSIBLE
+        return state + _amount(f, value)
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f == "read":
+            return Effect(ANY_STATE if result is UNKNOWN else result, SAME_STATE)
+        return Effect(ANY_STATE, SOME_STATE if _amount(f, value) else SAME_STATE)
+
+    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+        if used <= {"increment", "read"} and isinstance(before, int) and isinstance(after, int):
+            return before <= after
+        return True
+
+
+def _amount(f: str, value: Value) -> int:
+    if f != "add":
+        return 1 if f == "increment" else -1
+    if not isinstance(value, int):
+        raise Mistake(f"'add' takes an integer, not {value!r}")
+    return value
+
+
+class SetOfValues(Model):
+    """A set: `add` and `remove` a value, `contains` one (True or False), `read` all of them."""
+
+    operations = frozenset({"add", "remove", "contains", "read"})
+    initial = frozenset[Value]()
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        assert isinstance(state, frozenset)
+        if f == "add":
+            return state | {value}
+        if f == "remove":
+            return state - {value}
+        if result is UNKNOWN:
+            return state
+        seen = value in state if f == "contains" else state
+        return state if seen == _members(f, result) else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f in ("add", "remove"):
+            return Effect(ANY_STATE, SOME_STATE)
+        if result is UNKNOWN:
+            return Effect(ANY_STATE, SAME_STATE)
+        return Effect(_members(f, result) if f == "read" else SOME_STATE, SAME_STATE)
+
+    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+        assert isinstance(before, frozenset)
+        return "remove" in used or (isinstance(after, frozenset) and before <= after)
+
+
+def _members(f: str, result: Value | Mark) -> State:
+    if f == "contains":
+        return result is True
+    if result is None:
+        return frozenset()
+    if not isinstance(result, tuple):
+        raise Mistake(f"'read' of a set returns a list, not {result!r}")
+    return frozenset(result)
+
+
+class Queue(Model):
+    """First in, first out: `enqueue` a value, `dequeue` the oldest; None says it is empty."""
+
+    operations = frozenset({"enqueue", "dequeue"})
+    initial: ClassVar[State] = ()
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        assert isinstance(state, tuple)
+        if f == "enqueue":
+            return (*state, value)
+        if result is UNKNOWN:
+            return state[1:]
+        if not state:
+            return state if result is None else IMPOSSIBLE
+        return state[1:] if state[0] == result and result is not None else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f == "enqueue":
+            if value is None:
+                raise Mistake("'enqueue' takes a value; None is what an empty queue answers")
+            return Effect(ANY_STATE, SOME_STATE)
+        return Effect((), SAME_STATE) if result is None else Effect(SOME_STATE, SOME_STATE)
+
+
+class Mutex(Model):
+    """One lock: `acquire` takes it, `release` gives it back. Free at first."""
+
+    operations = frozenset({"acquire", "release"})
+    initial = False
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        wanted = f == "release"
+        if state is wanted:
+            return not wanted
+        return state if result is UNKNOWN else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        return Effect(f == "release", f != "release")
+
+
+MODELS: Final[dict[str, type[Model]]] = {
+    "register": Register,
+    "cas-register": CasRegister,
+    "kv": KeyValue,
+    "counter": Counter,
+    "set": SetOfValues,
+    "queue": Queue,
+    "mutex": Mutex,
+}
+"""The models that come with Quorate, by the names that the command line knows."""
+
+
+def model_named(name: str) -> Model:
+    """Return the model of that name. Raises Mistake, naming the nearest, if there is none."""
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(MODELS))}."
+        raise Mistake(f"no model is named {name!r}; {hint}")
+    return MODELS[name]()

@@ -1,0 +1,242 @@
+"""One independent part of a history, laid out in arrays for the search.
+
+Operations that completed ok are numbered 0, 1, ... in the order of their completions; those of
+unknown outcome follow, in the order of their invocations. Like operations share a code, states
+are small numbers, and what the model says of a code in a state is asked once.
+"""
+
+from collections.abc import Sequence
+from sys import getsizeof
+
+from quorate.check.history import History, Operation, Value
+from quorate.check.models import (
+    ANY_STATE,
+    IMPOSSIBLE,
+    SAME_STATE,
+    SOME_STATE,
+    UNKNOWN,
+    Mark,
+    Model,
+    State,
+)
+from quorate.errors import Mistake
+
+ANY, SOME, SAME = -1, -2, -3
+"""The states ANY_STATE, SOME_STATE and SAME_STATE as numbers."""
+NO = -1
+"""The next state of an operation that is not possible."""
+OPERATION_BYTES = 700
+"""What one operation takes here, rounded up from measurements."""
+_FIELD_BITS = 32
+_END = 1 << 62
+
+
+class Part:
+    """The operations of one key, or those of a history that is not split by key.
+
+    A state is a number. Where there are many keys, each has a field of bits in it, and `field` is
+    the mask of a code's key. `before`, `after` and `next_state` of a code are about its own field.
+
+    `called[r]` has bit d set if operation r + d was invoked before operation r completed, and so
+    may be placed before it; `called_pure` and `called_unseen` are those of them that are pure,
+    and the writes that nobody can have seen. `called_unknown[r]` counts the operations of unknown
+    outcome that were invoked by then. `needs[state]` is (first, mask): bit d is set if operation
+    first + d is possible in no other state of its field.
+    """
+
+    def __init__(self, operations: Sequence[Operation], model: Model, history: History) -> None:
+        self.model = model
+        self.history = history
+        self.bytes = OPERATION_BYTES * len(operations)
+        self.initial = 0
+        self.field: list[int] = []
+        self.before: list[int] = []
+        self.after: list[int] = []
+        self.next_state: list[dict[int, int]] = []
+        self._states: list[State] = []
+        self._numbers: dict[State, int] = {}
+        self._codes: dict[tuple[str | None, str, Value, Value | Mark], int] = {}
+        self._examples: list[Operation] = []
+        self._results: list[Value | Mark] = []
+        self._shifts: dict[str | None, int] = {}
+        self._shift: list[int] = []
+        self._used = frozenset({op.f for op in operations})
+
+        ok = [op for op in operations if op.status == "ok"]
+        codes = [self._code_of(op, op.result) for op in ok]
+        completed = [op.completed for op in ok]
+        order = sorted(range(len(ok)), key=completed.__getitem__)
+        self.count = len(ok)
+        self.operations = [ok[position] for position in order]
+        self.code = [codes[position] for position in order]
+        self.needs = self._find_needs()
+        self._wanted = set(self.needs)
+        unknown = [op for op in operations if op.status == "info"]
+        unknown_codes = [self._code_of(op, UNKNOWN) for op in unknown]
+        self.grows = SOME in self.after
+        # A state must be seen by `needs` alone, or no write can be called unseen.
+        self.exact = not self.grows and SOME not in self.before
+        self.guarded = (SOME, SAME) in zip(self.before, self.after, strict=True)
+        for op, code in self._worth_trying(unknown, unknown_codes):
+            self.operations.append(op)
+            self.code.append(code)
+        self.called: list[int] = []
+        self.called_pure: list[int] = []
+        self.called_unseen: list[int] = []
+        self.called_unknown: list[int] = []
+        self._lay_out(ok, codes, order)
+
+    def _code_of(self, op: Operation, result: Value | Mark) -> int:
+        key = (op.key, op.f, op.value, result)
+        try:
+            code = self._codes.get(key)
+        except TypeError:
+            where = self.history.place(op)
+            raise Mistake(f"{where}: {op.f!r} has a value that is not plain data") from None
+        if code is None:
+            code = self._codes[key] = len(self._examples)
+            self._add_code(op, result)
+        return code
+
+    def _add_code(self, op: Operation, result: Value | Mark) -> None:
+        model = self.model
+        if op.f not in model.operations:
+            known = ", ".join(sorted(model.operations))
+            where = self.history.place(op)
+            raise Mistake(f"{where}: unknown operation {op.f!r}; the model knows {known}.")
+        shift = self._shifts.get(op.key)
+        if shift is None:
+            shift = self._shifts[op.key] = _FIELD_BITS * len(self._shifts)
+            self.initial |= self._number(model.initial) << shift
+        try:
+            before, after = model.effect(op.f, op.value, result)
+        except Mistake as mistake:
+            raise Mistake(f"{self.history.place(op)}: {mistake}") from None
+        self._examples.append(op)
+        self._results.append(result)
+        self._shift.append(shift)
+        self.field.append(((1 << _FIELD_BITS) - 1) << shift)
+        self.before.append(
+            ANY
+            if before is ANY_STATE
+            else SOME
+            if before is SOME_STATE
+            else self._number(before) << shift
+        )
+        self.after.append(
+            SAME
+            if after is SAME_STATE
+            else SOME
+            if after is SOME_STATE
+            else self._number(after) << shift
+        )
+        self.next_state.append({})
+
+    def _number(self, state: State) -> int:
+        """Number states from 1: a field that is 0 would look the same in every place."""
+        number = self._numbers.get(state)
+        if number is None:
+            self._states.append(state)
+            number = self._numbers[state] = len(self._states)
+            self.bytes += getsizeof(state) + 150
+        return number
+
+    def step(self, code: int, state: int) -> int:
+        """Ask the model, and remember: the field's state after `code`, or NO."""
+        shift = self._shift[code]
+        op = self._examples[code]
+        before = self._states[(state >> shift) - 1]
+        try:
+            after = self.model.step(before, op.f, op.value, self._results[code])
+            next_state = NO if after is IMPOSSIBLE else self._number(after) << shift
+        except Mistake as mistake:
+            raise Mistake(f"{self.history.place(op)}: {mistake}") from None
+        self.next_state[code][state] = next_state
+        self.bytes += 100
+        return next_state
+
+    def reaches(self, before: int, after: int, code: int) -> bool:
+        """Whether `code`'s field may come from `before` to `after` by operations that grow it."""
+        if before == after or not self.grows:
+            return before == after
+        shift = self._shift[code]
+        first = self._states[(before >> shift) - 1]
+        last = self._states[(after >> shift) - 1]
+        return self.model.reaches(first, last, self._used)
+
+    def _find_needs(self) -> dict[int, tuple[int, int]]:
+        needs: dict[int, tuple[int, int]] = {}
+        before = self.before
+        for number, code in enumerate(self.code):
+            state = before[code]
+            if state >= 0:
+                first, mask = needs.get(state, (number, 0))
+                needs[state] = first, mask | 1 << (number - first)
+        return needs
+
+    def _worth_trying(
+        self, unknown: list[Operation], codes: list[int]
+    ) -> list[tuple[Operation, int]]:
+        """Leave out the operations of unknown outcome whose effect nobody can have seen."""
+        tried = [(op, code) for op, code in zip(unknown, codes, strict=True) if self._acts(code)]
+        if not self.exact:
+            return tried
+        size = -1
+        while size != len(self._wanted):
+            size = len(self._wanted)
+            self._wanted |= {self.before[code] for _, code in tried if self._seen(code)}
+        return [(op, code) for op, code in tried if self._seen(code)]
+
+    def _acts(self, code: int) -> bool:
+        return self.after[code] != SAME
+
+    def _seen(self, code: int) -> bool:
+        return self.after[code] in self._wanted
+
+    def _lay_out(self, ok: list[Operation], codes: list[int], order: list[int]) -> None:
+        """Fill the `called` lists, walking through invocations and completions in time."""
+        number = [0] * len(order)
+        for r, position in enumerate(order):
+            number[position] = r
+        pure = [after == SAME for after in self.after]
+        unseen = self._unseen()
+        calls = [(op.invoked, n, pure[code], code in unseen)
+                 for op, n, code in zip(ok, number, codes, strict=True)]
+        calls.append((_END, 0, False, False))
+        following = iter(calls)
+        invoked, n, is_pure, is_unseen = next(following)
+        window = pure_window = unseen_window = 0
+        for r, op in enumerate(self.operations[: self.count]):
+            completed = op.completed
+            while invoked < completed:
+                bit = 1 << (n - r)
+                window |= bit
+                if is_pure:
+                    pure_window |= bit
+                elif is_unseen:
+                    unseen_window |= bit
+                invoked, n, is_pure, is_unseen = next(following)
+            self.called.append(window)
+            self.called_pure.append(pure_window)
+            self.called_unseen.append(unseen_window)
+            window >>= 1
+            pure_window >>= 1
+            unseen_window >>= 1
+        self._count_unknown()
+
+    def _count_unknown(self) -> None:
+        unknown = [op.invoked for op in self.operations[self.count :]]
+        called = 0
+        for op in self.operations[: self.count]:
+            while called < len(unknown) and unknown[called] < op.completed:
+                called += 1
+            self.called_unknown.append(called)
+
+    def _unseen(self) -> set[int]:
+        if not self.exact or len(self._shifts) > 1:
+            return set()
+        return {
+            code
+            for code, (before, after) in enumerate(zip(self.before, self.after, strict=True))
+            if before == ANY and after >= 0 and after not in self._wanted
+        }

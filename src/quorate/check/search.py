@@ -1,0 +1,291 @@
+"""The search for one order of operations that explains a history.
+
+Wing & Gong, "Testing and verifying atomic objects" (JPDC 1993), with Lowe's memory of failed
+configurations, "Testing for linearizability" (CCPE 2017): grow an order from the front, always
+with an operation that no other unplaced one precedes in real time; undo and try the next when
+stuck; never visit the same (placed operations, state) twice.
+
+On top of that, none of which changes a verdict:
+
+- Operations are numbered by completion. The unplaced one that completes first is tried first,
+  so operations are placed as late as possible, and a configuration is that number, a small
+  bitmask of those placed ahead of it, and the state.
+- A pure operation (one that leaves the state as it is) is placed as soon as it is possible:
+  no later place is better.
+- A state that a later operation still has to see is not left if nothing can bring it back in
+  time.
+- A write that nobody can have seen is placed just before the next overwriting write.
+- Of operations that are alike, the one that completes first goes first. Operations with unknown
+  outcome come last, and a configuration that used a superset of them is not visited again.
+"""
+
+from bisect import bisect_left
+from typing import TypeAlias
+
+from quorate.check.part import ANY, NO, SAME, SOME, Part
+
+Configuration: TypeAlias = tuple[int, int, int, int]
+"""(r, ahead, used, state): all operations below r are placed; bit d of `ahead` says that r + d
+is; bit u of `used` says that the u-th of unknown outcome is; and the state they lead to."""
+Frame: TypeAlias = tuple[Configuration, list[int] | None, int]
+"""A configuration, the moves not yet tried there (None: only the first was), the move made."""
+FAILED_BYTES = 350
+"""What one remembered configuration takes, rounded up from measurements."""
+
+
+class Search:
+    """A search that can be run in slices. `steps` and `bytes` tell what it has used."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.steps = 0
+        self.bytes = 0
+        self._at: Configuration | None = (0, 0, 0, part.initial)
+        self._limit = 0
+        self._began = False
+        self._frames: list[Frame] = []
+        self._failed: dict[tuple[int, int, int], tuple[int, ...]] = {}
+        self._makers: dict[int, tuple[list[int], list[int]]] = {}
+        self._needy: dict[int, list[int]] = {}
+        self._grows_to: dict[tuple[int, int], bool] = {}
+
+    def run(self, steps: int) -> bool | None:
+        """Search for about `steps` more; True: an order exists, False: none does, None: go on."""
+        self._limit = self.steps + steps
+        at = self._at or self._undo()
+        self._at = None
+        while at is not None:
+            at = self._advance(at)
+            if at is None:
+                at = self._undo()
+            elif at[0] == self.part.count:
+                self._at = at
+                return True
+            if self.steps >= self._limit:
+                self._at = at
+                return None
+        return None if self._frames else False
+
+    def _advance(self, at: Configuration) -> Configuration | None:
+        """Place operation after operation, each time the first choice, until one is hopeless."""
+        part = self.part
+        count, codes, nexts, after = part.count, part.code, part.next_state, part.after
+        field, failed, frames, limit = part.field, self._failed, self._frames, self._limit
+        r, ahead, used, state = at
+        taken = self.steps
+        while taken < limit:
+            while ahead & 1:
+                ahead >>= 1
+                r += 1
+            if r == count:
+                break
+            taken += 1
+            code = codes[r]
+            here = state & field[code]
+            there = nexts[code].get(here)
+            if there is None:
+                there = part.step(code, here)
+            if there == here and after[code] == SAME:
+                ahead |= 1
+                continue
+            at = r, ahead, used, state
+            self.steps = taken
+            if failed and self._has_failed(at):
+                return None
+            if there == NO:
+                frames.append((at, self._moves(at), 0))
+                return None
+            frames.append((at, None, 0))
+            moved = self._move(at, 0)
+            if moved is None:
+                return None
+            r, ahead, used, state = moved
+        self.steps = taken
+        return r, ahead, used, state
+
+    def _undo(self) -> Configuration | None:
+        """Undo moves until another can be made instead; None if none is left or steps are out."""
+        frames = self._frames
+        if not self._began:
+            self._began = True
+            if not self._can_begin():
+                frames.clear()
+        while frames:
+            if self.steps >= self._limit:
+                return None
+            at, moves, _ = frames.pop()
+            if moves is None:
+                moves = self._moves(at)
+            while moves:
+                move = moves.pop()
+                self.steps += 1
+                moved = self._move(at, move)
+                if moved is not None:
+                    frames.append((at, moves, move))
+                    return moved
+            self._remember_failed(at)
+        return None
+
+    def _moves(self, at: Configuration) -> list[int]:
+        """Every move but the first, the most promising last.
+
+        A move is how far an operation is ahead of r, or ~u for the u-th of unknown outcome.
+        """
+        part = self.part
+        r, ahead, used, state = at
+        codes = part.code
+        wanted = part.before[codes[r]]
+        seen = {codes[r]}
+        late: list[int] = []
+        soon: list[int] = []
+        rest = part.called[r] & ~part.called_pure[r] & ~ahead & ~1
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            ahead_by = bit.bit_length() - 1
+            code = codes[r + ahead_by]
+            if code not in seen:
+                seen.add(code)
+                there = self._after(code, state)
+                if there != NO:
+                    (soon if there == wanted else late).append(ahead_by)
+        unlikely: list[int] = []
+        for u in range(part.called_unknown[r]):
+            code = codes[part.count + u]
+            if not used >> u & 1 and code not in seen:
+                seen.add(code)
+                if self._after(code, state) not in (NO, state & part.field[code]):
+                    unlikely.append(~u)
+        return unlikely[::-1] + late[::-1] + soon[::-1]
+
+    def _after(self, code: int, state: int) -> int:
+        here = state & self.part.field[code]
+        there = self.part.next_state[code].get(here)
+        return self.part.step(code, here) if there is None else there
+
+    def _move(self, at: Configuration, move: int) -> Configuration | None:
+        """Place one operation, and all that is then best placed before it; None if hopeless."""
+        part = self.part
+        r, ahead, used, state = at
+        code = part.code[r + move if move >= 0 else part.count + ~move]
+        here = state & part.field[code]
+        there = part.next_state[code][here]
+        if move >= 0:
+            ahead |= 1 << move
+        else:
+            used |= 1 << ~move
+        if there != here:
+            if part.guarded:
+                ahead |= self._possible_now(r, ahead, here, code)
+            need = part.needs.get(here)
+            if need:
+                first, mask = need
+                left = (mask >> (r - first) if r >= first else mask << (first - r)) & ~ahead
+                now = left & part.called_pure[r]
+                ahead |= now
+                left ^= now
+                if left and not part.reaches(there, here, code):
+                    low = (left & -left).bit_length() - 1
+                    if not self._returns(here, r + low, r, ahead, used):
+                        return None
+            if part.grows and not self._can_grow(there, code, r, ahead, used):
+                return None
+            state ^= here ^ there
+        if part.before[code] == ANY and part.after[code] >= 0:
+            ahead |= part.called_unseen[r]
+        return r, ahead, used, state
+
+    def _possible_now(self, r: int, ahead: int, here: int, moving: int) -> int:
+        """The mask of pure operations, of no certain state, that can be placed in this one."""
+        part = self.part
+        mask = 0
+        rest = part.called_pure[r] & ~ahead
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            code = part.code[r + bit.bit_length() - 1]
+            same_field = part.field[code] == part.field[moving]
+            if same_field and part.before[code] == SOME and self._after(code, here) == here:
+                mask |= bit
+        return mask
+
+    def _can_grow(self, state: int, code: int, r: int, ahead: int, used: int) -> bool:
+        """Whether the next operation of the field that needs one certain state may yet see it."""
+        part = self.part
+        field = part.field[code]
+        needy = self._needy.get(field)
+        if needy is None:
+            needy = self._needy[field] = [
+                i
+                for i, other in enumerate(part.code[: part.count])
+                if part.before[other] >= 0 and part.field[other] == field
+            ]
+        for place in range(bisect_left(needy, r), len(needy)):
+            i = needy[place]
+            if not ahead >> (i - r) & 1:
+                wanted = part.before[part.code[i]]
+                known = self._grows_to.get((state, wanted))
+                if known is None:
+                    known = self._grows_to[state, wanted] = part.reaches(state, wanted, code)
+                return known or self._returns(wanted, i, r, ahead, used)
+        return True
+
+    def _returns(self, state: int, needed_by: int, r: int, ahead: int, used: int) -> bool:
+        """Whether an unplaced operation can bring `state` back before `needed_by` is placed."""
+        part = self.part
+        makers = self._makers.get(state)
+        if makers is None:
+            makers = self._makers[state] = self._find_makers(state)
+        known, unknown = makers
+        called = part.called[needed_by]
+        for place in range(bisect_left(known, r), len(known)):
+            i = known[place]
+            if i < needed_by:
+                if not ahead >> (i - r) & 1:
+                    return True
+            elif i > needed_by:
+                behind = i - needed_by
+                if called >> behind & 1 and not ahead >> (i - r) & 1:
+                    return True
+                if behind >= called.bit_length():
+                    break
+        return any(not used >> u & 1 for u in unknown if u < part.called_unknown[needed_by])
+
+    def _find_makers(self, state: int) -> tuple[list[int], list[int]]:
+        part = self.part
+        makers = {
+            code
+            for code, after in enumerate(part.after)
+            if after == state
+            or (
+                after >= 0 and after & part.field[code] and part.field[code] & state
+                and part.reaches(after, state, code)
+            )
+        }
+        known = [i for i, code in enumerate(part.code[: part.count]) if code in makers]
+        unknown = [u for u, code in enumerate(part.code[part.count :]) if code in makers]
+        return known, unknown
+
+    def _can_begin(self) -> bool:
+        """Whether each state that is needed is there at first or made in time: a quick refusal."""
+        part = self.part
+        for state, (first, _) in part.needs.items():
+            code = part.code[first]
+            begin = part.initial & part.field[code]
+            if not part.reaches(begin, state, code) and not self._returns(state, first, 0, 0, 0):
+                return False
+        return True
+
+    def _has_failed(self, at: Configuration) -> bool:
+        r, ahead, used, state = at
+        earlier = self._failed.get((r, ahead, state))
+        return earlier is not None and any(other & used == other for other in earlier)
+
+    def _remember_failed(self, at: Configuration) -> None:
+        r, ahead, used, state = at
+        earlier = self._failed.get((r, ahead, state), ())
+        self._failed[r, ahead, state] = (
+            *(other for other in earlier if other & used != used),
+            used,
+        )
+        self.bytes += FAILED_BYTES + (ahead.bit_length() + state.bit_length()) // 8
