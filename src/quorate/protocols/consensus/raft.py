@@ -1,0 +1,73 @@
+"""Raft: servers agree on one log of client requests by letting one of them lead.
+
+Paper       Diego Ongaro and John Ousterhout, "In Search of an Understandable Consensus
+            Algorithm (Extended Version)", USENIX ATC 2014; Ongaro's thesis "Consensus: Bridging
+            Theory and Practice", Stanford 2014, where a comment says so.
+Model       Partial synchrony; servers crash and recover with their disk; messages are lost,
+            reordered, duplicated. A minority may be down.
+Safety      The five properties of Figure 3, below by their names; at most once for each request;
+            linearizable answers.
+Liveness    While a majority is up and heartbeats arrive within the election timeout, there comes
+            to be one leader, and every client is answered.
+
+The sections of the paper, in its order:
+
+    raft_state          Figure 2: state and messages
+    raft_election       §5.1, §5.2, §5.4.1: terms, elections; PreVote and CheckQuorum
+    raft_replication    §5.3, §5.4.2: AppendEntries, the commit rule, batches and pipelines
+    raft_snapshot       §7: snapshots, InstallSnapshot in chunks, log compaction
+    raft_sessions       §8: the replicated machine, behind sessions of clients
+    raft_clients        §8: requests and ReadIndex
+
+Departures
+    leaderId and candidateId are the sender of the message, which the network tells.
+    A server asks for its own vote, and answers itself as a follower, by messages to itself:
+        these arrive when its disk is synced, so that it never counts what it may still forget.
+    An entry is applied in the step in which we learn that it is committed: lastApplied is always
+        commitIndex, and a read never has to wait until its read index is applied.
+    A leader that is heard is protected until the follower's own election timeout, not only for
+        the least one: so Raft reads no clock.
+    A follower whose log conflicts asks for all that follows its commit index.
+    Every broadcast of the leader has a number, its round, that answers repeat; PreVote and Vote,
+        and so AppendEntries and heartbeat, are one message each.
+    Clients do not register: a request is (client, number), numbers only grow, and a forgotten
+        session is refused as `raft_sessions` says.
+"""
+
+from quorate.protocols.consensus.raft_clients import Clients
+from quorate.protocols.consensus.raft_properties import (
+    ElectionSafety,
+    ExactlyOnce,
+    LeaderCompleteness,
+    LogMatching,
+    StateMachineSafety,
+    a_leader_is_deposed,
+    a_leader_is_elected,
+    a_snapshot_is_installed,
+    an_entry_is_committed,
+    leader_append_only,
+    never_backwards,
+    one_leader_and_one_state,
+    one_vote_per_term,
+)
+
+__all__ = [
+    "ElectionSafety",
+    "ExactlyOnce",
+    "LeaderCompleteness",
+    "LogMatching",
+    "Raft",
+    "StateMachineSafety",
+    "a_leader_is_deposed",
+    "a_leader_is_elected",
+    "a_snapshot_is_installed",
+    "an_entry_is_committed",
+    "leader_append_only",
+    "never_backwards",
+    "one_leader_and_one_state",
+    "one_vote_per_term",
+]
+
+
+class Raft(Clients):
+    """One server."""

@@ -1,0 +1,75 @@
+"""Raft §8: clients; linearizable reads by the ReadIndex of the thesis (§6.4)."""
+
+from quorate.kernel import Env, NodeId, Redirect, Request, Response, on
+from quorate.protocols.consensus.raft_sessions import Entry
+from quorate.protocols.consensus.raft_snapshot import Snapshots
+from quorate.protocols.consensus.raft_state import LEADER, AppendReply, Read
+
+
+class Clients(Snapshots):
+    """What clients ask, and what they are answered."""
+
+    def lead(self, env: Env) -> None:
+        self.reads = ()
+        super().lead(env)
+
+    @on(Request)
+    def serve(self, msg: Request, env: Env) -> None:
+        """§8. The leader serves; others name it. Repetitions are told apart when applied."""
+        operation = msg.operation
+        if self.role != LEADER:
+            env.reply(Redirect(msg.number, self.leader))
+        elif not self.state.machine.accepts(operation):
+            env.reply(Response(msg.number, ok=False))
+        elif self.state.machine.is_read(operation):
+            self.read(Read(env.sender, msg.number, operation, self.round + 1), env)
+        else:
+            entry = Entry(self.current_term, env.sender, msg.number, operation)
+            self.log = self.log.append(entry)
+            if not self.config.batching:
+                self.replicate(env)
+
+    def apply(self, index: int, entry: Entry, env: Env) -> None:
+        """§5.3. The leader returns the result to the client once the entry is applied."""
+        super().apply(index, entry, env)
+        if self.role == LEADER and entry.client is not None:
+            self.answer(entry.client, entry.number, env)
+
+    def answer(self, client: NodeId, number: int, env: Env) -> None:
+        session = self.state.sessions.get(client)
+        if session is not None and session.number == number:
+            env.send(client, Response(number, session.result))
+
+    def read(self, read: Read, env: Env) -> None:
+        """§8. Before a read, exchange heartbeats with a majority: a newer leader may exist.
+
+        The round must start after the read has arrived. Reads that arrive while one is under way
+        share the next.
+        """
+        is_under_way = bool(self.reads) and self.reads[0].round <= self.round
+        self.reads = (*self.reads, read)
+        if not is_under_way:
+            self.replicate(env)
+
+    @on(AppendReply)
+    def acknowledge(self, msg: AppendReply, env: Env) -> None:
+        super().acknowledge(msg, env)
+        if self.reads and self.role == LEADER:
+            self.serve_reads(env)
+
+    def serve_reads(self, env: Env) -> None:
+        """§8. Answer the reads whose round a majority has answered.
+
+        All that is committed is applied, so what was committed when they came is, too.
+        """
+        # Until an entry of our term is committed, we do not know what else is.
+        if self.term_at(self.commit_index) != self.current_term:
+            return
+        confirmed = self.reached_by_majority(self.answered)
+        ready = [read for read in self.reads if read.round <= confirmed]
+        for read in ready:
+            _, value = self.state.machine.apply(read.operation)
+            env.send(read.client, Response(read.number, value))
+        self.reads = self.reads[len(ready) :]
+        if self.reads and self.reads[0].round > self.round:
+            self.replicate(env)

@@ -1,0 +1,184 @@
+"""What must hold of Raft: the five properties of the paper's Figure 3, and a few more."""
+
+from collections.abc import Sequence
+
+from quorate.kernel import (
+    Event,
+    Log,
+    Map,
+    Monitor,
+    NodeId,
+    Set,
+    Start,
+    each_step,
+    eventually,
+    sometimes,
+)
+from quorate.protocols.consensus.raft_sessions import Entry
+from quorate.protocols.consensus.raft_state import LEADER, RaftState
+from quorate.protocols.machines.key_value import KeyValue
+
+
+class ElectionSafety(Monitor):
+    """At most one leader can be elected in a given term (§5.2), even if the first is dead."""
+
+    reads = ("role", "current_term")
+    leaders: Map[int, NodeId] = Map()
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        if after.role != LEADER:
+            return True
+        known = self.leaders.get(after.current_term)
+        if known is None:
+            self.leaders = self.leaders.set(after.current_term, after.id)
+        return known is None or known == after.id
+
+
+@each_step
+def leader_append_only(before: RaftState, event: Event, after: RaftState) -> bool:
+    """A leader never overwrites or deletes entries in its log; it only appends (§5.3)."""
+    stays = before.role == after.role == LEADER and before.current_term == after.current_term
+    if not stays or after.log is before.log:
+        return True
+    return after.log.changes_since(before.log).kept == before.log.end
+
+
+class LogMatching(Monitor):
+    """Logs with an entry of the same index and term are identical up to it (§5.3).
+
+    It follows by induction if index and term determine the entry and the term before it.
+    """
+
+    reads = ("log",)
+    seen: Map[tuple[int, int], tuple[int | None, Entry]] = Map()  # what (index, term) determines
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        _, kept, appended = after.log.changes_since(before.log)
+        term_before = after.term_at(kept - 1)
+        new = {}
+        for index, entry in enumerate(appended, kept):
+            known = self.seen.get((index, entry.term))
+            if known is None:
+                new[index, entry.term] = (term_before, entry)
+            elif known != (term_before, entry):
+                return False
+            term_before = entry.term
+        self.seen = self.seen.update(new)
+        return True
+
+
+class LeaderCompleteness(Monitor):
+    """What is committed in a term is in the logs of the leaders of all later terms (§5.4).
+
+    By Log Matching, the newest entry that each term is known to have committed is enough.
+    """
+
+    reads = ("role", "commit_index")
+    committed: Map[int, tuple[int, int]] = Map()  # term -> (index, term of the entry)
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        if after.commit_index > before.commit_index:
+            known, _ = self.committed.get(after.current_term, (0, 0))
+            term = after.term_at(after.commit_index)
+            if after.commit_index > known and term is not None:
+                entry = (after.commit_index, term)
+                self.committed = self.committed.set(after.current_term, entry)
+        if before.role == LEADER or after.role != LEADER:
+            return True
+        return all(
+            index < after.log.start - 1 or after.term_at(index) == entry_term
+            for term, (index, entry_term) in self.committed.items()
+            if term < after.current_term
+        )
+
+
+class StateMachineSafety(Monitor):
+    """No two servers ever apply different entries at the same index (§5.4.3)."""
+
+    reads = ("commit_index",)
+    applied: Log[Entry] = Log(start=1)
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        log, new = after.log, []
+        for index in range(max(before.commit_index + 1, log.start), after.commit_index + 1):
+            if index < self.applied.end:
+                if self.applied[index] != log[index]:
+                    return False
+            else:
+                new.append(log[index])
+        self.applied = self.applied.extend(new) if new else self.applied
+        return True
+
+
+class ExactlyOnce(Monitor):
+    """A request is executed once, however often it stands in the log (§8).
+
+    Replays the applied entries by itself, each request once; the servers' machines, also those
+    that come from snapshots, must be the same. Silent once a session has been forgotten.
+    """
+
+    reads = ("commit_index",)
+    executed: Set[tuple[NodeId, int]] = Set()
+    machines: Log[KeyValue] = Log((KeyValue(),))  # as they are after each index
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        for index in range(self.machines.end, after.commit_index + 1):
+            machine, entry = self.machines[index - 1], after.log[index]
+            request = (entry.client or NodeId(""), entry.number)
+            if entry.operation is not None and request not in self.executed:
+                self.executed |= {request}
+                machine, _ = machine.apply(entry.operation)
+            self.machines = self.machines.append(machine)
+        forgotten = after.state.floor > 0
+        return forgotten or after.state.machine == self.machines[after.commit_index]
+
+
+@each_step
+def one_vote_per_term(before: RaftState, event: Event, after: RaftState) -> bool:
+    """A server votes for at most one candidate in a given term (§5.2)."""
+    if before.current_term != after.current_term or before.voted_for is None:
+        return True
+    return after.voted_for == before.voted_for
+
+
+@each_step
+def never_backwards(before: RaftState, event: Event, after: RaftState) -> bool:
+    """Terms only increase (§5.1), and so does what a server knows to be committed (Figure 2)."""
+    if after.current_term < before.current_term or after.commit_index > after.last_index:
+        return False
+    return after.commit_index >= before.commit_index or isinstance(event, Start)
+
+
+@sometimes
+def a_leader_is_elected(nodes: Sequence[RaftState]) -> bool:
+    """Some server leads."""
+    return any(node.role == LEADER for node in nodes)
+
+
+@sometimes
+def an_entry_is_committed(nodes: Sequence[RaftState]) -> bool:
+    """Some request of a client is executed."""
+    return any(node.state.sessions for node in nodes)
+
+
+@sometimes
+def a_snapshot_is_installed(nodes: Sequence[RaftState]) -> bool:
+    """Some follower has got a snapshot from its leader."""
+    return any(node.snapshot.index == node.incoming.index > 0 for node in nodes)
+
+
+@sometimes
+def a_leader_is_deposed(nodes: Sequence[RaftState]) -> bool:
+    """Some server still leads a term when another has gone on to a later one."""
+    latest = max(node.current_term for node in nodes)
+    return any(node.role == LEADER and node.current_term < latest for node in nodes)
+
+
+@eventually
+def one_leader_and_one_state(nodes: Sequence[RaftState]) -> bool:
+    """One server leads, and all have applied the same log."""
+    leaders = [node.id for node in nodes if node.role == LEADER]
+    followed = {node.leader for node in nodes}
+    return (
+        len(leaders) == 1 and followed == {*leaders} and len({n.commit_index for n in nodes}) == 1
+    )

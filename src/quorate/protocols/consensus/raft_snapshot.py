@@ -1,0 +1,106 @@
+"""Raft §7: snapshots take the place of the log's old entries, and bring laggards up to date."""
+
+from quorate.kernel import Env, Log, Map, NodeId, Start, Stored, on
+from quorate.protocols.consensus.raft_replication import Replication
+from quorate.protocols.consensus.raft_sessions import StateMachine
+from quorate.protocols.consensus.raft_state import (
+    LEADER,
+    AppendReply,
+    InstallSnapshot,
+    Snapshot,
+    SnapshotReply,
+)
+
+
+class Snapshots(Replication):
+    """Log compaction. At most one snapshot is being stored at a time."""
+
+    @on(Start)
+    def start(self, event: Start, env: Env) -> None:
+        """Begin with the stored snapshot. It may be newer than the log, if a crash cut between."""
+        super().start(event, env)
+        snapshot = event.load("snapshot", Snapshot)
+        if snapshot is not None:
+            self.install(snapshot)
+
+    def commit(self, commit_index: int, env: Env) -> None:
+        """§7. Each server takes snapshots by itself, of what it has applied."""
+        super().commit(commit_index, env)
+        every, applied = self.config.snapshot_every, commit_index - self.snapshot.index
+        if every and applied >= every and self.storing is None:
+            term = self.log[commit_index].term
+            self.store(Snapshot(commit_index, term, self.state.parts()), env)
+
+    def store(self, snapshot: Snapshot, env: Env) -> None:
+        self.storing = snapshot
+        env.store("snapshot", snapshot)
+
+    @on(Stored)
+    def compact(self, event: Stored, env: Env) -> None:
+        """§7. Only now that the snapshot is durable may the log forget what it covers."""
+        if self.storing is not None:
+            self.install(self.storing)
+            self.storing = None
+            self.offsets = Map()
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Figure 13. Keep the entries that follow the snapshot; if ours differs, keep none."""
+        index = snapshot.index
+        is_ours = index < self.log.start or self.term_at(index) == snapshot.term
+        self.log = self.log.compact(index + 1) if is_ours else Log(start=index + 1)
+        if index > self.commit_index:
+            self.state = StateMachine.of(snapshot.parts)
+            self.commit_index = index
+        self.snapshot = snapshot
+
+    def send_snapshot(self, follower: NodeId, env: Env) -> None:
+        """Figure 13. Send the next chunk; a follower that asks for no other gets it again."""
+        snapshot, offset = self.snapshot, self.offsets.get(follower, 0)
+        end = offset + self.config.chunk_parts
+        message = InstallSnapshot(
+            self.current_term,
+            snapshot.index,
+            snapshot.term,
+            offset,
+            snapshot.parts[offset:end],
+            end >= len(snapshot.parts),
+            self.round,
+        )
+        env.send(follower, message, ahead=True)
+
+    @on(InstallSnapshot)
+    def receive(self, msg: InstallSnapshot, env: Env) -> None:
+        """Figure 13. Put the chunks together; with the last one, store the snapshot."""
+        if msg.term < self.current_term:
+            env.reply(AppendReply(self.current_term, False, 0, msg.round))
+            return
+        self.follow(msg.term, env)
+        if msg.last_index <= self.commit_index:
+            # We have all this already, and all that is committed agrees with the leader's log.
+            env.reply(AppendReply(self.current_term, True, self.commit_index, msg.round))
+            return
+        incoming = self.incoming
+        if (incoming.index, incoming.term) != (msg.last_index, msg.last_term):
+            incoming = Snapshot(msg.last_index, msg.last_term)
+        if msg.offset == len(incoming.parts):
+            incoming = Snapshot(msg.last_index, msg.last_term, incoming.parts + msg.parts)
+        self.incoming = incoming
+        received = len(incoming.parts)
+        if msg.done and received == msg.offset + len(msg.parts) and self.storing is None:
+            self.store(incoming, env)
+        env.reply(SnapshotReply(self.current_term, msg.last_index, received, msg.round))
+
+    @on(SnapshotReply)
+    def send_next_chunk(self, msg: SnapshotReply, env: Env) -> None:
+        """Go on where the follower is; what got lost on the way is sent again by a heartbeat."""
+        if self.role != LEADER or msg.term != self.current_term:
+            return
+        follower = env.sender
+        self.note_answer(msg, env)
+        if msg.last_index != self.snapshot.index:
+            return
+        sent = self.offsets.get(follower, 0)
+        if msg.offset != sent:
+            self.offsets = self.offsets.set(follower, msg.offset)
+        if sent < msg.offset < len(self.snapshot.parts):
+            self.send_snapshot(follower, env)

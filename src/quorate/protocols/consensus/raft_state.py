@@ -1,0 +1,177 @@
+"""Raft's vocabulary: the state and the messages of the paper's Figures 2 and 13.
+
+The sections of the paper that act on them stand in files of their own; see `raft`.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from quorate.kernel import (
+    Durable,
+    Log,
+    Map,
+    Message,
+    Node,
+    NodeId,
+    Operation,
+    Set,
+    Timer,
+    majority,
+    ms,
+)
+from quorate.protocols.consensus.raft_sessions import Entry, Part, StateMachine
+
+Role = Literal["follower", "pre-candidate", "candidate", "leader"]
+FOLLOWER: Final = "follower"
+PRE_CANDIDATE: Final = "pre-candidate"
+CANDIDATE: Final = "candidate"
+LEADER: Final = "leader"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings, the same on all servers. Durations are nanoseconds.
+
+    Attributes:
+        heartbeat: from one round of AppendEntries to the next.
+        election: least and greatest election timeout.
+        pre_vote: ask whether an election could be won before disturbing a leader (thesis §9.6).
+        check_quorum: a leader that hears from no majority steps down, and followers that hear
+            from a leader vote for nobody else (thesis §6.2, §4.2.3).
+        no_op: a new leader commits an entry of its own at once (§8).
+        batching: requests that arrive together are replicated together.
+        max_entries: in one AppendEntries.
+        max_in_flight: AppendEntries full of entries that a follower has not acknowledged.
+        snapshot_every: applied entries from one snapshot to the next; 0 for no snapshots.
+        chunk_parts: parts of a snapshot in one InstallSnapshot.
+        max_sessions: clients whose last result is remembered.
+    """
+
+    heartbeat: int = ms(50)
+    election: tuple[int, int] = (ms(150), ms(300))
+    pre_vote: bool = True
+    check_quorum: bool = True
+    no_op: bool = True
+    batching: bool = True
+    max_entries: int = 64
+    max_in_flight: int = 4
+    snapshot_every: int = 100
+    chunk_parts: int = 64
+    max_sessions: int = 1000
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """What applying the log up to `index`, whose entry is of `term`, has made of the state."""
+
+    index: int = 0
+    term: int = 0
+    parts: tuple[Part, ...] = ()
+
+
+class Read(msgspec.Struct, frozen=True, gc=False):
+    """A client's read, which waits until a majority has answered `round`."""
+
+    client: NodeId
+    number: int
+    operation: Operation
+    round: int
+
+
+class RequestVote(Message):  # candidate -> all
+    term: int
+    last_log_index: int
+    last_log_term: int
+    pre: bool  # Would you vote for me? Nobody's term changes by it.
+
+
+class Vote(Message):  # -> candidate; the result of RequestVote
+    term: int
+    granted: bool
+    pre: bool
+
+
+class AppendEntries(Message):  # leader -> followers
+    term: int
+    prev_log_index: int
+    prev_log_term: int
+    entries: tuple[Entry, ...]
+    leader_commit: int
+    round: int
+
+
+class AppendReply(Message):  # -> leader; the result of AppendEntries
+    term: int
+    success: bool
+    match_index: int  # Our logs agree up to here; or, without success, they may.
+    round: int
+
+
+class InstallSnapshot(Message):  # leader -> follower
+    term: int
+    last_index: int
+    last_term: int
+    offset: int
+    parts: tuple[Part, ...]
+    done: bool
+    round: int
+
+
+class SnapshotReply(Message):  # follower -> leader; the result of InstallSnapshot
+    term: int
+    last_index: int
+    offset: int  # The next chunk is to begin here.
+    round: int
+
+
+class ElectionTimeout(Timer):
+    """Always pending, in every role."""
+
+
+class HeartbeatTimeout(Timer):
+    """Pending on a leader."""
+
+
+class RaftState(Node):
+    """The state of Figure 2, with what snapshots (§7) and reads (§8) add to it."""
+
+    config: Config = Config()
+    others: tuple[NodeId, ...] = ()
+    # Persistent state on all servers
+    current_term: Durable[int] = 0
+    voted_for: Durable[NodeId | None] = None
+    log: Durable[Log[Entry]] = Log(start=1)
+    # Volatile state on all servers
+    role: Role = FOLLOWER
+    leader: NodeId | None = None  # Whom we have heard from within our election timeout.
+    commit_index: int = 0
+    state: StateMachine = StateMachine()
+    # Snapshots: the newest that is durable, the one being stored, the one being received
+    snapshot: Snapshot = Snapshot()
+    storing: Snapshot | None = None
+    incoming: Snapshot = Snapshot()
+    # Volatile state on candidates
+    votes: Set[NodeId] = Set()
+    # Volatile state on leaders, reinitialized after election
+    next_index: Map[NodeId, int] = Map()
+    match_index: Map[NodeId, int] = Map()
+    offsets: Map[NodeId, int] = Map()  # of the next chunk of the snapshot, for each follower
+    round: int = 0  # Numbers what the leader has sent to all followers.
+    answered: Map[NodeId, int] = Map()  # the newest round that each server has answered
+    checked_round: int = 0  # when the leader last made sure of its majority
+    sent_index: int = 0  # the end of the log in the newest round
+    reads: tuple[Read, ...] = ()
+
+    @property
+    def last_index(self) -> int:
+        """The index of the newest entry, which may be in the snapshot."""
+        return self.log.end - 1
+
+    def term_at(self, index: int) -> int | None:
+        """The term of the entry at `index`; None if we do not have it, or no longer."""
+        if self.log.start <= index < self.log.end:
+            return self.log[index].term
+        return self.snapshot.term if index == self.snapshot.index else None
+
+    def reached_by_majority(self, progress: Map[NodeId, int]) -> int:
+        """The greatest number that a majority of the servers has reached."""
+        return sorted(progress.values(), reverse=True)[majority(self.peers) - 1]
