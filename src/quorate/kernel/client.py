@@ -11,14 +11,14 @@ from quorate.kernel.node import Invoke, Message, Node, Operation, Timer, on
 from quorate.kernel.values import NodeId
 
 
-class Request(Message, frozen=True):  # client -> node
+class Request(Message):  # client -> node
     """One operation. (sender, number) is its identity: a retry carries the same number."""
 
     number: int
     operation: Operation
 
 
-class Response(Message, frozen=True):  # node -> client
+class Response(Message):  # node -> client
     """The outcome of request `number`: its result, or None with `ok` false if it surely failed."""
 
     number: int
@@ -26,18 +26,18 @@ class Response(Message, frozen=True):  # node -> client
     ok: bool = True
 
 
-class Redirect(Message, frozen=True):  # node -> client
+class Redirect(Message):  # node -> client
     """Not done here: ask `leader`, or anybody else if that is None."""
 
     number: int
     leader: NodeId | None = None
 
 
-class Retry(Timer, frozen=True):
+class Retry(Timer):
     number: int
 
 
-class GiveUp(Timer, frozen=True):
+class GiveUp(Timer):
     number: int
 
 

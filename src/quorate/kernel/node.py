@@ -9,7 +9,16 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -33,19 +42,26 @@ Durable = Annotated[T, _DurableMark]
 """`field: Durable[T]` survives a crash. All durable changes of one step are one atomic record."""
 
 
-class Event(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+@dataclass_transform(frozen_default=True)
+class _FrozenMeta(msgspec.StructMeta):
+    """Tells type checkers what msgspec does anyway: subclasses of a frozen struct are frozen."""
+
+
+class Event(
+    msgspec.Struct, metaclass=_FrozenMeta, frozen=True, tag=True, array_like=True, gc=False
+):
     """Anything that a node can handle: a message, a timer, or one of the host's events below."""
 
 
-class Message(Event, frozen=True, tag=True, array_like=True, gc=False):
+class Message(Event):
     """What one node sends to another. Subclass it with the paper's noun and typed fields."""
 
 
-class Timer(Event, frozen=True, tag=True, array_like=True, gc=False):
+class Timer(Event):
     """What a node sends to its later self, by `env.after`. Equal timers are one timer."""
 
 
-class Start(Event, frozen=True, tag=True, array_like=True, gc=False):
+class Start(Event):
     """The first event of every incarnation; timers and volatile fields of earlier ones are gone.
 
     `recovered` is false only for a node's very first incarnation. `stored` holds, by name, the
@@ -62,13 +78,13 @@ class Start(Event, frozen=True, tag=True, array_like=True, gc=False):
         return value
 
 
-class Stored(Event, frozen=True, tag=True, array_like=True, gc=False):
+class Stored(Event):
     """The value given to `env.store(name, ...)` has reached the disk and will survive a crash."""
 
     name: str
 
 
-class BatchEnd(Event, frozen=True, tag=True, array_like=True, gc=False):
+class BatchEnd(Event):
     """Every message that had arrived is delivered, and a sync of the disk is about to begin.
 
     The one place for batching: sends made here cover all that the batch changed.
@@ -83,7 +99,7 @@ class Operation(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False
     value: Annotated[Any, Plain] = None
 
 
-class Invoke(Event, frozen=True, tag=True, array_like=True, gc=False):
+class Invoke(Event):
     """To a client node: the workload starts this operation. It ends at `env.complete`."""
 
     operation: Operation

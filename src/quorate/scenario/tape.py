@@ -23,7 +23,9 @@ Label = tuple[str, int]
 class Domain(Protocol):
     """The values that one kind of decision can take."""
 
-    default: Any
+    @property
+    def default(self) -> Any:
+        """The quiet value."""
 
     def sample(self, bits: int) -> Any:
         """The value that 64 random bits stand for."""

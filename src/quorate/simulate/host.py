@@ -17,9 +17,26 @@ MILLION = 1_000_000
 Fields = Callable[[Node], tuple[Any, ...]]
 
 
-class Pending(msgspec.Struct, gc=False):
-    """A timer that has been set. `low` is the earliest time that its bounds allow it to fire."""
+class Due(msgspec.Struct, gc=False):
+    """Something that a host will do: end a batch or a sync, finish a store, begin an operation.
 
+    It comes to nothing if the host's incarnation is over by then. `low` is the earliest time at
+    which it could happen, `cause` the record that brought it about, `payload` what it is about.
+    """
+
+    host: "Host"
+    incarnation: int
+    series: Series
+    ordinal: int
+    low: int
+    cause: int
+    payload: Any = None
+
+
+class Pending(msgspec.Struct, gc=False):
+    """A timer that has been set; its bounds let it fire between `low` and `high`."""
+
+    host: "Host"
     timer: Timer
     series: Series
     ordinal: int

@@ -11,8 +11,8 @@ from operator import is_
 from typing import Any
 
 from quorate.errors import Mistake
-from quorate.kernel.env import CancelTimer, Complete, Send, SetTimer, Store
-from quorate.kernel.node import BatchEnd, Event, Invoke, Node, Start, Stored, Timer, step
+from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
+from quorate.kernel.node import BatchEnd, Event, Invoke, Node, Start, Stored, step
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
 from quorate.scenario.conditions import (
@@ -26,9 +26,8 @@ from quorate.scenario.conditions import (
 from quorate.scenario.fault import Fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Series, Tape
-from quorate.scenario.workload import Invocation
 from quorate.simulate.faults import Faults
-from quorate.simulate.host import Host, Pending
+from quorate.simulate.host import Due, Host, Pending
 from quorate.simulate.judge import Judge
 from quorate.simulate.nemesis import Nemesis
 from quorate.trace.record import Flight, Kind, Record, Violation
@@ -146,7 +145,8 @@ class World:
         env.sender = sender
         env.now = now = host.clock(time) if host.rate_ppm or host.clock_base[0] else time
         env.wall = wall = now + host.wall_offset
-        env.effects = effects = []
+        effects: list[Effect] = []
+        env.effects = effects
         before = host.node
         try:
             after = step(before, event, env)
@@ -241,10 +241,11 @@ class World:
         now = self.time
         if host.rate_ppm:
             duration = host.virtual(duration)
-        pending = Pending(timer, series, ordinal, record.id, now + effect.low, now + effect.high)
+        low, high = now + effect.low, now + effect.high
+        pending = Pending(host, timer, series, ordinal, record.id, low, high)
         host.timers[timer] = pending
         self._sequence += 1
-        heappush(self._heap, (now + duration, self._sequence, self._fire, (host, pending)))
+        heappush(self._heap, (now + duration, self._sequence, self._fire, pending))
 
     def _duration(
         self, series: Series, ordinal: int, value: Any, bounds: SetTimer, host: Host
@@ -265,12 +266,12 @@ class World:
         series.values[ordinal] = duration
         return duration
 
-    def _fire(self, subject: tuple[Host, Pending]) -> None:
-        host, pending = subject
+    def _fire(self, pending: Pending) -> None:
+        host = pending.host
         if host.timers.get(pending.timer) is not pending:
             return
         if host.paused:
-            host.stalled.append((self._fire, subject))
+            host.stalled.append((self._fire, pending))
             return
         del host.timers[pending.timer]
         series = pending.series
@@ -355,61 +356,70 @@ class World:
         host.syncing = True
         series = self._own(host, "batch", self.conditions.batch, ZERO)
         ordinal, wait = series.next()
-        self.push(self.time + wait, self._end_batch, (host, host.incarnation, series, ordinal))
+        cause = host.unsynced[-1].id
+        due = Due(host, host.incarnation, series, ordinal, self.time, cause)
+        self.push(self.time + wait, self._end_batch, due)
 
-    def _end_batch(self, subject: tuple[Host, int, Series, int]) -> None:
-        host, incarnation, series, ordinal = subject
-        if not host.up or host.incarnation != incarnation:
-            return
-        if host.paused:
-            host.stalled.append((self._end_batch, subject))
+    def _end_batch(self, due: Due) -> None:
+        host = due.host
+        if self._is_off(due, self._end_batch):
             return
         if BatchEnd in host.node.handlers:
-            cause = host.unsynced[-1].id
-            self._step(host, BatchEnd(), host.id, "batch", series.name, ordinal, cause, None)
-            if not host.up or host.incarnation != incarnation:
+            self._step(
+                host, BatchEnd(), host.id, "batch", due.series.name, due.ordinal, due.cause, None
+            )
+            if not host.up or host.incarnation != due.incarnation:
                 return
-        sync = self._own(host, "sync", self.conditions.sync, QUIET_SYNC)
-        ordinal, latency = sync.next()
+        series = self._own(host, "sync", self.conditions.sync, QUIET_SYNC)
+        ordinal, latency = series.next()
         reach = host.unsynced[-1].id
-        self.push(self.time + latency, self._synced, (host, incarnation, reach))
+        sync = Due(host, due.incarnation, series, ordinal, self.time, reach)
+        self.push(self.time + latency, self._synced, sync)
 
-    def _synced(self, subject: tuple[Host, int, int]) -> None:
-        """The disk holds every step up to the record `reach`: release what waited for it."""
-        host, incarnation, reach = subject
-        if not host.up or host.incarnation != incarnation:
+    def _synced(self, due: Due) -> None:
+        """The disk holds every step up to the record `due.cause`: release what waited for it."""
+        host = due.host
+        if self._is_off(due, self._synced):
             return
-        if host.paused:
-            host.stalled.append((self._synced, subject))
-            return
+        record = Record(
+            len(self.records), self.time, "sync", host.id, host.incarnation, due.series.name,
+            due.ordinal, None, due.cause, None, None, None, (), [], self.time, 0, 0,
+        )  # fmt: skip
+        self.records.append(record)
         unsynced = host.unsynced
-        count = sum(record.id <= reach for record in unsynced)
+        count = sum(step.id <= due.cause for step in unsynced)
         host.synced = unsynced[count - 1].after  # type: ignore[assignment]
         del unsynced[:count]
-        limit = unsynced[0].id if unsynced else len(self.records)
+        limit = unsynced[0].id if unsynced else record.id
         host.syncing = False
         waiting = host.waiting
         while waiting and waiting[0].id < limit and self.violation is None:
             self._release(host, waiting.popleft())
         if unsynced:
             self._begin_batch(host)
+        if self._reactive:
+            self._react(record)
 
     def _store(self, host: Host, effect: Store, record: Record) -> None:
         series = self._own(host, "store", self.conditions.sync, QUIET_SYNC)
         ordinal, latency = series.next()
-        subject = (host, host.incarnation, effect, record.id, series, ordinal)
-        self.push(self.time + latency, self._store_done, subject)
+        due = Due(host, host.incarnation, series, ordinal, self.time, record.id, effect)
+        self.push(self.time + latency, self._store_done, due)
 
-    def _store_done(self, subject: tuple[Host, int, Store, int, Series, int]) -> None:
-        host, incarnation, effect, cause, series, ordinal = subject
-        if not host.up or host.incarnation != incarnation:
-            return
-        if host.paused:
-            host.stalled.append((self._store_done, subject))
+    def _store_done(self, due: Due) -> None:
+        host, effect = due.host, due.payload
+        if self._is_off(due, self._store_done):
             return
         host.stored = host.stored.set(effect.name, effect.value)
         event = Stored(effect.name)
-        self._step(host, event, host.id, "stored", series.name, ordinal, cause, None)
+        self._step(host, event, host.id, "stored", due.series.name, due.ordinal, due.cause, None)
+
+    def _is_off(self, due: Due, action: Action) -> bool:
+        """Whether the host cannot do it now: because it crashed, or is paused and will later."""
+        host = due.host
+        if host.paused:
+            host.stalled.append((action, due))
+        return host.paused or not host.up or host.incarnation != due.incarnation
 
     def _own(
         self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain
@@ -453,18 +463,19 @@ class World:
         while series.count < workload.slots:
             ordinal, invocation = series.next()
             if invocation is not None:
-                when = max(self.time, invocation[0])
-                self.push(when, self._invoke, (host, series, ordinal, invocation))
+                when, operation = invocation
+                due = Due(host, 0, series, ordinal, self.time, -1, operation)
+                self.push(max(self.time, when), self._invoke, due)
                 return
 
-    def _invoke(self, subject: tuple[Host, Series, int, Invocation]) -> None:
-        host, series, ordinal, (_, operation) = subject
+    def _invoke(self, due: Due) -> None:
+        host, operation = due.host, due.payload
         clients = len(self.hosts) - len(self.servers)
         process = host.index - len(self.servers) + clients * self._infos.get(host.id, 0)
         self._open[host.id] = len(self.operations)
         self.operations.append((process, len(self.records), -1))
         event = Invoke(operation)
-        self._step(host, event, host.id, "invoke", series.name, ordinal, -1, None)
+        self._step(host, event, host.id, "invoke", due.series.name, due.ordinal, -1, None)
 
     def _complete(self, host: Host, effect: Complete, record: Record) -> None:
         position = self._open.pop(host.id, None)

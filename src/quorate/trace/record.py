@@ -18,6 +18,7 @@ Kind = Literal[
     "deliver",  # a message arrives
     "fire",  # a timer fires
     "batch",  # a batch ends, before a sync
+    "sync",  # the disk holds every step of the node up to the record `cause`
     "stored",  # a stored value is durable
     "invoke",  # a client's operation begins
     "fault",  # the world changes: a crash, a cut, a clock step...
@@ -49,7 +50,8 @@ class Record(msgspec.Struct, gc=False):
     Attributes:
         id: its place in the run, from 0.
         time: virtual nanoseconds since the run began.
-        kind: see `Kind`. A fault has no states, and `detail` tells it as a schedule would.
+        kind: see `Kind`. A sync and a fault have no states; `detail` tells a fault as a schedule
+            would.
         node: who stepped, or whom the fault hit ("" for the network).
         incarnation: how often that node had crashed before.
         series, ordinal: its label, as `fire n2 Election` and 4 for `fire n2 Election #4`.
