@@ -43,6 +43,7 @@ class Faults:
         self.slow = False
         self.struck: dict[str, int] = {}
         self.crashes_that_lost = 0
+        self._noted = 0
         self._carry_out: dict[type[Any], Callable[[Any, int], None]] = {
             Crash: self._crash,
             Restart: self._restart,
@@ -69,11 +70,11 @@ class Faults:
     def note(self, node: str, name: str, detail: str, cause: int) -> Record:
         """Put a fault on record."""
         world = self._world
-        ordinal = sum(r.kind == "fault" for r in world.records)
+        self._noted += 1
         incarnation = world.hosts[NodeId(node)].incarnation if node else 0
         record = Record(
             len(world.records), world.time, "fault", NodeId(node), incarnation, name,
-            0 if name == "heal" else ordinal, None, cause, None, None, None, (), [], world.time,
+            0 if name == "heal" else self._noted, None, cause, None, None, None, (), [], world.time,
             world.time, world.time, (), detail,
         )  # fmt: skip
         world.records.append(record)

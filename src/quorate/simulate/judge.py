@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from quorate.errors import Mistake
-from quorate.kernel.node import Event, Node, Start
+from quorate.kernel.node import Event, Node
 from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.host import Host, fields_getter
@@ -46,6 +48,7 @@ class Judge:
         watched.update(*(set(monitor.reads) for monitor in self._monitors))
         self._names = tuple(sorted(watched))
         self._watch = fields_getter(self._names)
+        self._plans: dict[tuple[bool, ...], _Plan] = {}
         self._values = [self._watch(s) if self._watch else () for s in self._states]
 
     def observe(self, host: Host, record: Record) -> Violation | None:
@@ -53,23 +56,35 @@ class Judge:
         if self._watch is None:
             return None
         index, after = host.index, host.released
-        values, known = self._watch(after), self._values[index]
-        if all(map(is_, values, known)):
-            return None
-        changed = {
-            name
-            for name, value, old in zip(self._names, values, known, strict=True)
-            if value is not old
-        }
+        values = self._watch(after)
+        same = tuple(map(is_, values, self._values[index]))
+        plan = self._plans.get(same) or self._plan(same)
         before = self._states[index]
-        self._values[index] = values
         self._states[index] = after
+        if plan.idle:
+            return None
+        self._values[index] = values
         assert record.event is not None
-        if changed & self._role_reads:
+        if plan.role:
             self._count_role(before, after)
-        found = self._judge_step(changed, before, record.event, after)
-        found = found or self._judge_states(changed)
+        found = self._judge_step(plan, before, record.event, after)
+        found = found or self._judge_states(plan)
         return Violation(found[0], record.id, found[1]) if found else None
+
+    def _plan(self, same: tuple[bool, ...]) -> "_Plan":
+        """What to judge when the watched fields with a False have changed."""
+        changed = {name for name, kept in zip(self._names, same, strict=True) if not kept}
+        recovered = not any(same)
+        plan = _Plan(
+            idle=not changed,
+            role=bool(changed & self._role_reads),
+            each_step=[p for p in self._each_step if changed & self._reads[p.name]],
+            monitors=[m for m in self._monitors if recovered or changed.intersection(m.reads)],
+            always=[p for p in self._always if changed & self._reads[p.name]],
+            sometimes=[p for p in self._sometimes if changed & self._reads[p.name]],
+        )
+        self._plans[same] = plan
+        return plan
 
     def crashed(self, host: Host) -> None:
         """Only the durable state of the node is left. The next step shows what that breaks."""
@@ -96,33 +111,26 @@ class Judge:
         return None
 
     def _judge_step(
-        self, changed: set[str], before: Node, event: Event, after: Node
+        self, plan: "_Plan", before: Node, event: Event, after: Node
     ) -> tuple[str, str] | None:
-        recovered = type(event) is Start
-        for property in self._each_step:
-            if (recovered or changed & self._reads[property.name]) and not _holds(
-                property.name, property.check, before, event, after
-            ):
-                return property.name, _difference(property, before, after, self._reads)
-        for monitor in self._monitors:
-            if (changed.intersection(monitor.reads) or recovered) and not _holds(
-                type(monitor).__name__, monitor.watch, before, event, after
-            ):
-                return type(monitor).__name__, _sight(monitor, after)
+        for property in plan.each_step:
+            if not _holds(property.name, property.check, before, event, after):
+                return property.name, self._difference(property, before, after)
+        for monitor in plan.monitors:
+            name = type(monitor).__name__
+            if not _holds(name, monitor.watch, before, event, after):
+                return name, _sight(monitor, after)
         return None
 
-    def _judge_states(self, changed: set[str]) -> tuple[str, str] | None:
+    def _judge_states(self, plan: "_Plan") -> tuple[str, str] | None:
         states = self._states
-        for property in self._always:
-            if changed & self._reads[property.name] and not _holds(
-                property.name, property.check, states
-            ):
+        for property in plan.always:
+            if not _holds(property.name, property.check, states):
                 return property.name, self._show(property, states)
-        for property in self._sometimes:
+        for property in plan.sometimes:
             name = property.name
-            if name not in self.reached and changed & self._reads[name]:
-                if _holds(name, property.check, states):
-                    self.reached.add(name)
+            if name not in self.reached and _holds(name, property.check, states):
+                self.reached.add(name)
         return None
 
     def _count_role(self, before: Node, after: Node) -> None:
@@ -135,9 +143,23 @@ class Judge:
         """The claim, and the values that it looked at."""
         fields = sorted(self._reads[property.name] - {"id", "peers"})
         seen = (f"{n.id}: " + _values(n, fields) for n in nodes)
-        return f"{property.doc.splitlines()[0] if property.doc else property.name} " + "; ".join(
-            seen
-        )
+        return f"{_claim(property)} " + "; ".join(seen)
+
+    def _difference(self, property: Property, before: Node, after: Node) -> str:
+        fields = sorted(self._reads[property.name] - {"id", "peers"})
+        old, new = _values(before, fields), _values(after, fields)
+        return f"{_claim(property)} {after.id}: {old} → {new}"
+
+
+class _Plan(msgspec.Struct):
+    """The judges that a change of some fields calls."""
+
+    idle: bool
+    role: bool
+    each_step: list[Property]
+    monitors: list[Monitor]
+    always: list[Property]
+    sometimes: list[Property]
 
 
 def _holds(name: str, check: Any, *arguments: Any) -> bool:
@@ -149,12 +171,8 @@ def _holds(name: str, check: Any, *arguments: Any) -> bool:
         ) from error
 
 
-def _difference(
-    property: Property, before: Node, after: Node, reads: dict[str, frozenset[str]]
-) -> str:
-    fields = sorted(reads[property.name] - {"id", "peers"})
-    old, new = _values(before, fields), _values(after, fields)
-    return f"{property.doc.splitlines()[0] if property.doc else property.name} {after.id}: {old} → {new}"
+def _claim(property: Property) -> str:
+    return property.doc.splitlines()[0] if property.doc else f"{property.name}."
 
 
 def _sight(monitor: Monitor, after: Node) -> str:

@@ -43,6 +43,7 @@ class Nemesis:
         self._kinds = [kind for kind in SUDDEN if kind in conditions.faults]
         self._count = 0
         self._due = self._dice.between("first", 0, conditions.gap)
+        self._wake = 0
         self._remedies: list[tuple[int, int, Fault]] = []
         self._victim: NodeId | None = None
         self.adversary: Adversary | None = None
@@ -55,6 +56,8 @@ class Nemesis:
         world, faults = self._world, list[Fault]()
         if record.kind == "fault":
             return self._partial_core() if record.series == "heal" else faults
+        if self._victim is None and self.adversary is None and world.time < self._wake:
+            return faults
         if self.adversary is not None:
             for fault in self.adversary.react(record, world):
                 faults.append(fault)
@@ -69,6 +72,7 @@ class Nemesis:
             self._due = min(self._due, world.time + 2 * world.conditions.gap)
             kind = self._kinds[self._draw("kind", 0, len(self._kinds) - 1)]
             faults += self._sudden(kind)
+        self._wake = min(self._due, self._remedies[0][0]) if self._remedies else self._due
         return faults
 
     def _sudden(self, kind: str) -> list[Fault]:
