@@ -139,14 +139,16 @@ def immutable_type(annotation: Any) -> str | None:
     pending, seen = [(annotation, "")], set()
     while pending:
         part, where = pending.pop()
-        if part not in seen:
+        inner = _components(part)
+        if inner is None:
+            return getattr(part, "__name__", repr(part)) + where
+        kind = get_origin(part) or part
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            if part in seen:
+                continue  # A struct may contain itself.
             seen.add(part)
-            inner = _components(part)
-            if inner is None:
-                return getattr(part, "__name__", repr(part)) + where
-            struct = isinstance(part, type) and issubclass(part, Struct)
-            where = f" in {part.__name__}" if struct else where
-            pending += [(component, where) for component in inner]
+            where = f" in {kind.__name__}"
+        pending += [(component, where) for component in inner]
     return None
 
 

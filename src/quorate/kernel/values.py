@@ -267,8 +267,9 @@ class Log(Collection, Generic[T]):
         return self if start <= self.start else self._cut(start, max(start, self.end))
 
     def _cut(self, start: int, end: int) -> "Log[T]":
+        """A part, on a list of its own if the shared one would keep too much alive."""
         items, base = self._items, self._base
-        if len(items) > 2 * (end - start) + SLACK or end > self.end:
+        if len(items) > 2 * (end - start) + SLACK:
             return Log(items[start - base : end - base], start)
         return _part(items, base, start, end)
 
