@@ -1,0 +1,201 @@
+"""Spells records out: from references to states and messages, to a trace that explains itself."""
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from quorate.kernel.canonical import same
+from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
+from quorate.kernel.node import Event, Node
+from quorate.kernel.values import Log, Map, NodeId, Set
+from quorate.trace.record import Flight, Record
+from quorate.trace.trace import (
+    Assignment,
+    Change,
+    Completion,
+    Header,
+    LogChange,
+    MapChange,
+    Sending,
+    SetChange,
+    Step,
+    TimerCancelled,
+    TimerSet,
+    Trace,
+    Value,
+    in_order,
+)
+
+Role = Callable[[Any], str]
+"""A server's role, from its state."""
+UNSENT = "unsent"
+"""Why a message never arrived: its node crashed before it could leave."""
+
+
+def from_records(header: Header, records: Iterable[Record], role: Role | None = None) -> Trace:
+    """The whole trace, in memory."""
+    return Trace(header, list(spell_out(header, records, role)))
+
+
+def spell_out(
+    header: Header, records: Iterable[Record], role: Role | None = None
+) -> Iterator[Step]:
+    """The steps, one by one, so that a file can be written without holding them all."""
+    servers = frozenset(header.nodes)
+    for record in records:
+        step = _step(record)
+        if role and record.after is not None and record.node in servers:
+            step.role = role(record.after)
+        yield step
+
+
+def _step(record: Record) -> Step:
+    event = record.event
+    step = Step(
+        id=record.id,
+        time=record.time,
+        kind=record.kind,
+        node=str(record.node),
+        label=record.label,
+        type=record.series.split(" ")[0] if event is None else type(event).__name__,
+        cause=record.cause,
+        incarnation=record.incarnation,
+        released=record.released,
+        now=record.now,
+        wall=record.wall,
+        detail=record.detail,
+    )
+    if event is not None:
+        step.fields = _fields(event)
+    elif "→" in record.detail:
+        step.fields = {"links": [w.split("→") for w in record.detail.split() if "→" in w]}
+    if record.flight is not None:
+        step.source = str(record.flight.source)
+    if record.choices:
+        step.choices = [spell(choice) for choice in record.choices]
+    if record.after is not None:
+        before = None if record.kind == "start" else record.before
+        step.changes = dict(_changes(before, record.after))
+    if record.effects:
+        _effects(step, record.effects)
+    if record.flights or record.effects:
+        step.sends = _sendings(record)
+    return step
+
+
+def _effects(step: Step, effects: Iterable[Effect]) -> None:
+    timers: list[TimerSet] = []
+    cancelled: list[TimerCancelled] = []
+    for effect in effects:
+        match effect:
+            case SetTimer(timer, low, high):
+                name, fields = type(timer).__name__, _fields(timer)
+                timers.append(TimerSet(type=name, fields=fields, low=low, high=high))
+            case CancelTimer(timer):
+                name, fields = type(timer).__name__, _fields(timer)
+                cancelled.append(TimerCancelled(type=name, fields=fields))
+            case Store(name, _):
+                step.stored = [*step.stored, name]
+            case Complete(status, value):
+                step.completed = [*step.completed, Completion(status, spell(value))]
+    step.timers, step.cancelled = timers, cancelled
+
+
+def _sendings(record: Record) -> list[Sending]:
+    sendings: list[Sending] = []
+    message, name, fields = None, "", dict[str, Value]()
+    for flight in record.flights:
+        if flight.message is not message:  # The flights of a broadcast share their content.
+            message, name = flight.message, type(flight.message).__name__
+            fields = _fields(message)
+        sendings.append(_sending(flight, name, fields))
+    if record.released < 0:
+        for effect in record.effects:
+            if type(effect) is Send and not effect.ahead:
+                name, fields = type(effect.message).__name__, _fields(effect.message)
+                sendings += [
+                    Sending(to=str(target), type=name, fields=fields, lost=UNSENT)
+                    for target in effect.to
+                ]
+    return sendings
+
+
+def _sending(flight: Flight, name: str, fields: dict[str, Value]) -> Sending:
+    return Sending(
+        to=str(flight.target),
+        type=name,
+        fields=fields,
+        label=f"{flight.series} #{flight.ordinal}",
+        sent=flight.sent,
+        arrival=flight.fate,
+        lost=flight.lost,
+    )
+
+
+def _fields(event: Event) -> dict[str, Value]:
+    return {name: spell(getattr(event, name)) for name in event.__struct_fields__}
+
+
+def is_changed(before: Node, after: Node) -> bool:
+    """Whether a step changed its node's state."""
+    return next(_changes(before, after), None) is not None
+
+
+def _changes(before: Node | None, after: Node, path: str = "") -> Iterator[tuple[str, Change]]:
+    """The fields that differ, by path; every field if there is nothing to compare with."""
+    for name in after.__struct_fields__:
+        new, old = getattr(after, name), getattr(before, name) if before is not None else None
+        if isinstance(new, Node):
+            yield from _changes(old, new, f"{path}{name}.")
+        elif before is None:
+            if name != "id":
+                yield path + name, Assignment(spell(new))
+        elif new is not old:
+            change = _change(old, new)
+            if change is not None:
+                yield path + name, change
+
+
+def _change(old: Any, new: Any) -> Change | None:
+    kind = type(new)
+    if kind is not type(old) or kind not in (Map, Set, Log):
+        return None if same(old, new) else Assignment(spell(new))
+    if kind is Log:
+        start, kept, appended = new.changes_since(old)
+        if not appended and (start, kept) == (old.start, old.end):
+            return None
+        return LogChange(start, kept, [spell(item) for item in appended])
+    gained, lost = new.changes_since(old)
+    if not gained and not lost:
+        return None
+    removed = [spell(key) for key in lost]
+    if kind is Map:
+        return MapChange([(spell(key), spell(value)) for key, value in gained], removed)
+    return SetChange([spell(element) for element in gained], removed)
+
+
+def spell(value: Any) -> Value:
+    """A value in the words of JSON (see `quorate.trace.trace`)."""
+    kind = type(value)
+    if value is None or kind in (bool, int, str, float):
+        return value
+    if kind is NodeId:
+        return str(value)
+    if kind is tuple:
+        return [spell(item) for item in value]
+    if kind is Map:
+        return {"$map": in_order([spell(key), spell(item)] for key, item in value.items())}
+    if kind is Set:
+        return {"$set": in_order(spell(element) for element in value)}
+    if kind is Log:
+        return {"$log": [spell(item) for item in value], "start": value.start}
+    if isinstance(value, msgspec.Struct):
+        fields = {name: spell(getattr(value, name)) for name in value.__struct_fields__}
+        return {"$": kind.__name__, **fields}
+    if isinstance(value, Enum):
+        return value.name
+    if kind is bytes:
+        return {"$bytes": value.hex()}
+    return repr(value)
