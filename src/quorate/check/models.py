@@ -51,6 +51,14 @@ class Effect(NamedTuple):
     after: State | Literal[Mark.SAME_STATE, Mark.SOME_STATE]
 
 
+class Seen(NamedTuple):
+    """An operation as it was seen from outside; `result` is UNKNOWN if nobody saw it."""
+
+    f: str
+    value: Value
+    result: Value | Mark
+
+
 class Model:
     """A deterministic object, without concurrency. Instances hold no state of their own."""
 
@@ -69,6 +77,13 @@ class Model:
     def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
         """Return what is known of the operation in every state. The default knows nothing."""
         return Effect(SOME_STATE, SOME_STATE)
+
+    def watches(self, observer: Seen, other: Seen) -> bool:
+        """Whether the answer of `observer` may be possible only because of `other`.
+
+        For explanations: `other` may be left out of a story once all that watch it are.
+        """
+        return True
 
     def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
         """Whether operations whose `effect` leaves SOME_STATE may lead from `before` to `after`.
@@ -99,6 +114,11 @@ class Register(Model):
         if f == "read":
             return Effect(ANY_STATE if result is UNKNOWN else result, SAME_STATE)
         return Effect(ANY_STATE, value)
+
+    def watches(self, observer: Seen, other: Seen) -> bool:
+        needed = self.effect(*observer).before
+        made = self.effect(*other).after
+        return needed is SOME_STATE or (needed is not ANY_STATE and needed == made)
 
 
 class CasRegister(Register):
@@ -148,6 +168,15 @@ class KeyValue(CasRegister):
         if f == "append":
             return Effect(ANY_STATE, SOME_STATE if _appended(value) else SAME_STATE)
         return super().effect(*_as_cas_register(f, value, result))
+
+    def watches(self, observer: Seen, other: Seen) -> bool:
+        needed = self.effect(*observer).before
+        if needed is ANY_STATE or needed is SOME_STATE:
+            return needed is SOME_STATE
+        if other.f == "append":
+            return _appended(other.value) in _text(needed)
+        made = self.effect(*other).after
+        return made is not SAME_STATE and _text(needed).startswith(_text(made))
 
     def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
         return _text(after).startswith(_text(before))
@@ -236,6 +265,13 @@ class SetOfValues(Model):
             return Effect(ANY_STATE, SAME_STATE)
         return Effect(_members(f, result) if f == "read" else SOME_STATE, SAME_STATE)
 
+    def watches(self, observer: Seen, other: Seen) -> bool:
+        if observer.f == "read" and observer.result is not UNKNOWN:
+            seen = _members(observer.f, observer.result)
+            return isinstance(seen, frozenset) and other.f == "add" and other.value in seen
+        # Without its `remove`, an `add` would be seen by those who rightly saw nothing.
+        return observer.value == other.value
+
     def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
         assert isinstance(before, frozenset)
         return "remove" in used or (isinstance(after, frozenset) and before <= after)
@@ -273,6 +309,13 @@ class Queue(Model):
                 raise Mistake("'enqueue' takes a value; None is what an empty queue answers")
             return Effect(ANY_STATE, SOME_STATE)
         return Effect((), SAME_STATE) if result is None else Effect(SOME_STATE, SOME_STATE)
+
+    def watches(self, observer: Seen, other: Seen) -> bool:
+        return _passed(observer) == _passed(other)
+
+
+def _passed(op: Seen) -> Value | Mark:
+    return op.value if op.f == "enqueue" else op.result
 
 
 class Mutex(Model):

@@ -5,10 +5,11 @@ unknown outcome follow, in the order of their invocations. Like operations share
 are small numbers, and what the model says of a code in a state is asked once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sys import getsizeof
+from typing import TypeAlias
 
-from quorate.check.history import History, Operation, Value
+from quorate.check.history import Operation, Value
 from quorate.check.models import (
     ANY_STATE,
     IMPOSSIBLE,
@@ -23,12 +24,27 @@ from quorate.errors import Mistake
 
 ANY, SOME, SAME = -1, -2, -3
 """The states ANY_STATE, SOME_STATE and SAME_STATE as numbers."""
+Place: TypeAlias = Callable[[Operation], str]
+"""Where an operation was recorded, for a message."""
 NO = -1
 """The next state of an operation that is not possible."""
-OPERATION_BYTES = 700
+OPERATION_BYTES = 1000
 """What one operation takes here, rounded up from measurements."""
 _FIELD_BITS = 32
 _END = 1 << 62
+
+
+class OutOfRoom(Exception):
+    """The memory that a check may take is used up."""
+
+
+class Room:
+    """The memory that all parts of one check share: an estimate, in bytes, rounded up."""
+
+    __slots__ = ("free",)
+
+    def __init__(self, free: int) -> None:
+        self.free = free
 
 
 class Part:
@@ -44,10 +60,14 @@ class Part:
     first + d is possible in no other state of its field.
     """
 
-    def __init__(self, operations: Sequence[Operation], model: Model, history: History) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], model: Model, place: Place, room: Room
+    ) -> None:
         self.model = model
-        self.history = history
-        self.bytes = OPERATION_BYTES * len(operations)
+        self.bytes = 0
+        self._place = place
+        self._room = room
+        self.take(OPERATION_BYTES * len(operations))
         self.initial = 0
         self.field: list[int] = []
         self.before: list[int] = []
@@ -86,12 +106,24 @@ class Part:
         self.called_unknown: list[int] = []
         self._lay_out(ok, codes, order)
 
+    def take(self, count: int) -> None:
+        """Account for `count` more bytes. Raises OutOfRoom."""
+        self.bytes += count
+        self._room.free -= count
+        if self._room.free < 0:
+            raise OutOfRoom
+
+    def give_back(self) -> None:
+        """Account for this part being forgotten."""
+        self._room.free += self.bytes
+        self.bytes = 0
+
     def _code_of(self, op: Operation, result: Value | Mark) -> int:
         key = (op.key, op.f, op.value, result)
         try:
             code = self._codes.get(key)
         except TypeError:
-            where = self.history.place(op)
+            where = self._place(op)
             raise Mistake(f"{where}: {op.f!r} has a value that is not plain data") from None
         if code is None:
             code = self._codes[key] = len(self._examples)
@@ -100,10 +132,6 @@ class Part:
 
     def _add_code(self, op: Operation, result: Value | Mark) -> None:
         model = self.model
-        if op.f not in model.operations:
-            known = ", ".join(sorted(model.operations))
-            where = self.history.place(op)
-            raise Mistake(f"{where}: unknown operation {op.f!r}; the model knows {known}.")
         shift = self._shifts.get(op.key)
         if shift is None:
             shift = self._shifts[op.key] = _FIELD_BITS * len(self._shifts)
@@ -111,7 +139,7 @@ class Part:
         try:
             before, after = model.effect(op.f, op.value, result)
         except Mistake as mistake:
-            raise Mistake(f"{self.history.place(op)}: {mistake}") from None
+            raise Mistake(f"{self._place(op)}: {mistake}") from None
         self._examples.append(op)
         self._results.append(result)
         self._shift.append(shift)
@@ -138,7 +166,7 @@ class Part:
         if number is None:
             self._states.append(state)
             number = self._numbers[state] = len(self._states)
-            self.bytes += getsizeof(state) + 150
+            self.take(getsizeof(state) + 150)
         return number
 
     def step(self, code: int, state: int) -> int:
@@ -150,9 +178,9 @@ class Part:
             after = self.model.step(before, op.f, op.value, self._results[code])
             next_state = NO if after is IMPOSSIBLE else self._number(after) << shift
         except Mistake as mistake:
-            raise Mistake(f"{self.history.place(op)}: {mistake}") from None
+            raise Mistake(f"{self._place(op)}: {mistake}") from None
         self.next_state[code][state] = next_state
-        self.bytes += 100
+        self.take(100)
         return next_state
 
     def reaches(self, before: int, after: int, code: int) -> bool:
@@ -200,8 +228,10 @@ class Part:
             number[position] = r
         pure = [after == SAME for after in self.after]
         unseen = self._unseen()
-        calls = [(op.invoked, n, pure[code], code in unseen)
-                 for op, n, code in zip(ok, number, codes, strict=True)]
+        calls = [
+            (op.invoked, n, pure[code], code in unseen)
+            for op, n, code in zip(ok, number, codes, strict=True)
+        ]
         calls.append((_END, 0, False, False))
         following = iter(calls)
         invoked, n, is_pure, is_unseen = next(following)

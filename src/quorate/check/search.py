@@ -22,6 +22,7 @@ On top of that, none of which changes a verdict:
 from bisect import bisect_left
 from typing import TypeAlias
 
+from quorate.check.history import Operation
 from quorate.check.part import ANY, NO, SAME, SOME, Part
 
 Configuration: TypeAlias = tuple[int, int, int, int]
@@ -33,13 +34,24 @@ FAILED_BYTES = 350
 """What one remembered configuration takes, rounded up from measurements."""
 
 
+def _newly_placed(earlier: tuple[int, int], later: tuple[int, int]) -> list[int]:
+    """The operations placed in (r, ahead) `later` and not yet in `earlier`."""
+    (r, ahead), (end, further) = earlier, later
+    new = [number for number in range(r, end) if not ahead >> (number - r) & 1]
+    for d in range(further.bit_length()):
+        number = end + d
+        if further >> d & 1 and not ahead >> (number - r) & 1:
+            new.append(number)
+    return new
+
+
 class Search:
-    """A search that can be run in slices. `steps` and `bytes` tell what it has used."""
+    """A search that can be run in slices; `steps` counts the placements tried."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
         self.steps = 0
-        self.bytes = 0
+        self.found: bool | None = None
         self._at: Configuration | None = (0, 0, 0, part.initial)
         self._limit = 0
         self._began = False
@@ -51,6 +63,10 @@ class Search:
 
     def run(self, steps: int) -> bool | None:
         """Search for about `steps` more; True: an order exists, False: none does, None: go on."""
+        self.found = self._run(steps)
+        return self.found
+
+    def _run(self, steps: int) -> bool | None:
         self._limit = self.steps + steps
         at = self._at or self._undo()
         self._at = None
@@ -65,6 +81,39 @@ class Search:
                 self._at = at
                 return None
         return None if self._frames else False
+
+    def order(self) -> list[Operation]:
+        """The order that was found, once `run` has said True."""
+        part = self.part
+        found: list[int] = []
+        placed = (0, 0)
+        steps: list[tuple[Configuration, int | None]] = [(at, move) for at, _, move in self._frames]
+        steps.append(((part.count, 0, 0, 0), None))
+        earlier: Configuration | None = None
+        move: int | None = None
+        for at, following in steps:
+            new = _newly_placed(placed, (at[0], at[1]))
+            if earlier is not None and move is not None:
+                new = self._around(earlier, move, new)
+            found += new
+            placed, earlier, move = (at[0], at[1]), at, following
+        return [part.operations[number] for number in found]
+
+    def _around(self, at: Configuration, move: int, new: list[int]) -> list[int]:
+        """Order what one move placed: what it had to follow, itself, and what came after."""
+        part = self.part
+        r, _, _, state = at
+        moved = r + move if move >= 0 else part.count + ~move
+        early = [n for n in new if n != moved and self._is_early(n, r, state)]
+        hidden = [n for n in new if n != moved and part.after[part.code[n]] != SAME]
+        late = [n for n in new if n != moved and n not in early and n not in hidden]
+        return [*early, *hidden, moved, *late]
+
+    def _is_early(self, number: int, r: int, state: int) -> bool:
+        part = self.part
+        code = part.code[number]
+        pure = part.after[code] == SAME
+        return pure and bool(part.called[r] >> (number - r) & 1) and self._after(code, state) != NO
 
     def _advance(self, at: Configuration) -> Configuration | None:
         """Place operation after operation, each time the first choice, until one is hopeless."""
@@ -258,7 +307,9 @@ class Search:
             for code, after in enumerate(part.after)
             if after == state
             or (
-                after >= 0 and after & part.field[code] and part.field[code] & state
+                after >= 0
+                and after & part.field[code]
+                and part.field[code] & state
                 and part.reaches(after, state, code)
             )
         }
@@ -288,4 +339,5 @@ class Search:
             *(other for other in earlier if other & used != used),
             used,
         )
-        self.bytes += FAILED_BYTES + (ahead.bit_length() + state.bit_length()) // 8
+        part = self.part
+        part.take(FAILED_BYTES + (ahead.bit_length() + used.bit_length() + state.bit_length()) // 8)
