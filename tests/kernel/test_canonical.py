@@ -115,15 +115,13 @@ def test_a_fingerprint_is_a_cached_digest_of_128_bits(value: Any) -> None:
 
 
 def test_a_new_version_has_a_new_fingerprint() -> None:
-    for old, new in (
-        (Map({1: 2}), Map({1: 2}).set(1, 3)),
-        (Set([1]), Set([1]) | {2}),
-        (Log([1]), Log([1]).append(2)),
-    ):
-        assert fingerprint(old) != fingerprint(new)
+    collections = Map({1: 2}), Set([1]), Log([1])
+    before = [fingerprint(version) for version in collections]
+    numbers, elements, log = collections
+    changed = numbers.set(1, 3), elements | {2}, log.append(2)
+    assert all(fingerprint(new) != old for new, old in zip(changed, before, strict=True))
     log = Log([1, 2])
-    before = fingerprint(log)
-    assert fingerprint(log.append(3).truncate(2)) == before
+    assert fingerprint(log.append(3).truncate(2)) == fingerprint(log)
     assert fingerprint(log.compact(1)) == fingerprint(Log([2], start=1))
 
 
@@ -305,3 +303,11 @@ def test_immutable_types_are_admitted(annotation: Any) -> None:
 )
 def test_what_can_change_is_named(annotation: Any, culprit: str) -> None:
     assert immutable_type(annotation) == culprit
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the type statement is of Python 3.12")
+def test_a_type_statement_is_seen_through_even_if_it_contains_itself() -> None:
+    names: dict[str, Any] = {}
+    exec("type Good = int | tuple[Good, ...]; type Bad = int | list[Bad]", names)
+    assert immutable_type(names["Good"]) is None
+    assert immutable_type(Map[str, names["Bad"]]) == "list in Bad"

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from quorate.kernel import values
-from quorate.kernel.canonical import encode
+from quorate.kernel.canonical import encode, fingerprint
 from quorate.kernel.values import Log, Map, NodeId, Set
 
 MACHINE = settings(max_examples=60, stateful_step_count=30, deadline=None)
@@ -47,7 +48,10 @@ class Versions(RuleBasedStateMachine):
         self.versions: list[tuple[Any, Any]] = []
 
     def derive(self, pick: int, operate: Callable[[Any], Any], model: Callable[[Any], Any]) -> None:
-        version, its_model = self.versions[pick % len(self.versions)]
+        version, its_model = self.pick(pick)
+        if pick % 2:  # What a version caches must not be taken for its successor's.
+            fingerprint(version)
+            list(version)
         self.versions.append((operate(version), model(its_model)))
 
     def pick(self, number: int) -> tuple[Any, Any]:
@@ -59,6 +63,7 @@ class Versions(RuleBasedStateMachine):
     def teardown(self) -> None:
         for version, model in self.versions:
             self.agree(version, model)
+            assert fingerprint(version) == blake2b(encode(version), digest_size=16).digest()
 
 
 class MapVersions(Versions):

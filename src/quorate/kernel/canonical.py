@@ -143,9 +143,10 @@ def immutable_type(annotation: Any) -> str | None:
         if inner is None:
             return getattr(part, "__name__", repr(part)) + where
         kind = get_origin(part) or part
-        if isinstance(kind, type) and issubclass(kind, Struct):
+        struct = isinstance(kind, type) and issubclass(kind, Struct)
+        if struct or hasattr(part, "__value__"):
             if part in seen:
-                continue  # A struct may contain itself.
+                continue  # It contains itself.
             seen.add(part)
             where = f" in {kind.__name__}"
         pending += [(component, where) for component in inner]
