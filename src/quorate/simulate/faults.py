@@ -143,7 +143,9 @@ class Faults:
             return host.paused
         if isinstance(fault, Pause):
             return host.up and not host.paused
-        return host.up
+        if isinstance(fault, Crash):
+            return host.up
+        return True  # Links and clocks are the machine's, whether or not the node is up.
 
     def _crash(self, fault: Crash, cause: int) -> None:
         world = self._world
