@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from quorate.kernel.canonical import same
+from quorate.kernel.canonical import Collection, same
 from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
 from quorate.kernel.node import Event, Node
 from quorate.kernel.values import Log, Map, NodeId, Set
@@ -76,8 +76,10 @@ def _step(record: Record) -> Step:
     if record.choices:
         step.choices = [spell(choice) for choice in record.choices]
     if record.after is not None:
-        before = None if record.kind == "start" else record.before
-        step.changes = dict(_changes(before, record.after))
+        if record.kind == "start" or record.before is None:
+            step.changes = _state(record.after)
+        elif record.before is not record.after:
+            step.changes = dict(_changes(record.before, record.after))
     if record.effects:
         _effects(step, record.effects)
     if record.flights or record.effects:
@@ -143,19 +145,36 @@ def is_changed(before: Node, after: Node) -> bool:
     return next(_changes(before, after), None) is not None
 
 
-def _changes(before: Node | None, after: Node, path: str = "") -> Iterator[tuple[str, Change]]:
-    """The fields that differ, by path; every field if there is nothing to compare with."""
+def _state(node: Node) -> dict[str, Change]:
+    """Every field but the id, which is the lane."""
+    names = (name for name in node.__struct_fields__ if name != "id")
+    return {name: Assignment(spell(getattr(node, name))) for name in names}
+
+
+def _changes(
+    before: msgspec.Struct, after: msgspec.Struct, path: str = ""
+) -> Iterator[tuple[str, Change]]:
+    """The fields that differ, by path."""
     for name in after.__struct_fields__:
-        new, old = getattr(after, name), getattr(before, name) if before is not None else None
-        if isinstance(new, Node):
+        new, old = getattr(after, name), getattr(before, name)
+        if new is old:
+            continue
+        if type(new) is type(old) and _holds_collections(new):
             yield from _changes(old, new, f"{path}{name}.")
-        elif before is None:
-            if name != "id":
-                yield path + name, Assignment(spell(new))
-        elif new is not old:
+        else:
             change = _change(old, new)
             if change is not None:
                 yield path + name, change
+
+
+def _holds_collections(value: Any) -> bool:
+    """Whether to look inside a struct, as it may be large and have changed only a little."""
+    if isinstance(value, Node):
+        return True
+    return isinstance(value, msgspec.Struct) and any(
+        isinstance(part, Collection) or _holds_collections(part)
+        for part in msgspec.structs.astuple(value)
+    )
 
 
 def _change(old: Any, new: Any) -> Change | None:
@@ -166,7 +185,8 @@ def _change(old: Any, new: Any) -> Change | None:
         start, kept, appended = new.changes_since(old)
         if not appended and (start, kept) == (old.start, old.end):
             return None
-        return LogChange(start, kept, [spell(item) for item in appended])
+        cut = max(old.end - max(kept, old.start), 0)
+        return LogChange(start, kept, [spell(item) for item in appended], cut)
     gained, lost = new.changes_since(old)
     if not gained and not lost:
         return None

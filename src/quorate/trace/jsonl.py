@@ -124,6 +124,8 @@ class _Reader:
         unknown = sorted(addresses - lanes - {""})
         if unknown or (not step.node and step.kind != "fault"):
             self._refuse(f"the header names no node {unknown[0] if unknown else ''!r}")
+        if any(path.count(".") > DEPTH for path in step.changes):
+            self._refuse("a changed field is nested too deeply")
         values: list[Value] = [step.fields, step.choices]
         values += [msgspec.structs.astuple(change) for change in step.changes.values()]
         for effects in (step.sends, step.timers, step.cancelled):

@@ -46,11 +46,15 @@ class SetChange(msgspec.Struct, frozen=True, tag="set", tag_field="change"):
 
 
 class LogChange(msgspec.Struct, frozen=True, tag="log", tag_field="change"):
-    """Of the Log in the field, the items from index `start` to `kept` stay; these follow."""
+    """Of the Log in the field, the items from index `start` to `kept` stay; then come these.
+
+    `cut` counts the items from `kept` on that are gone.
+    """
 
     start: Natural
     kept: Natural
     appended: list[Value]
+    cut: Natural = 0
 
 
 Change = Assignment | MapChange | SetChange | LogChange
@@ -106,8 +110,8 @@ class Step(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"source": "
         type, fields: the name and content of what was handled; of a fault, its kind and links.
         source: who sent the message.
         cause: the step that sent the message, set the timer or provoked the fault.
-        changes: by field (of a child: `child.field`), how the state differs from that after the
-            node's step before. A `start` spells out every field: its state is a new one.
+        changes: by field, how the state differs from that after the node's step before (within a
+            struct or a child node: `state.sessions`). A `start` spells out every field anew.
         sends, timers, cancelled, stored, completed: what the handler asked for.
         released: when others could see the step; -1 if a crash came before.
         now, wall: the node's clocks.
@@ -223,11 +227,21 @@ def state_at(trace: Trace, node: str, step: int) -> dict[str, Value]:
     for one in steps[first : step + 1]:
         if one.node == node:
             for path, change in one.changes.items():
-                state[path] = apply_change(state.get(path), change)
+                _apply(state, path.split("."), change)
     return state
 
 
-def apply_change(old: Value, change: Change) -> Value:
+def _apply(state: dict[str, Value], path: list[str], change: Change) -> None:
+    name, *rest = path
+    if rest:
+        inner = dict(_object(state.get(name)))
+        _apply(inner, rest, change)
+        state[name] = inner
+    else:
+        state[name] = _changed(state.get(name), change)
+
+
+def _changed(old: Value, change: Change) -> Value:
     """The field's value after the change. What an old value of another kind held is dropped."""
     match change:
         case Assignment(value):
@@ -243,15 +257,19 @@ def apply_change(old: Value, change: Change) -> Value:
             for element in removed:
                 elements.pop(_text(element), None)
             return {"$set": in_order(elements.values())}
-        case LogChange(start, kept, appended):
+        case LogChange(start, kept, appended, _):
             held = _held(old, "$log")
-            base = old["start"] if held else start
+            base = _object(old).get("start", start)
             items = held[max(start - base, 0) : max(kept - base, 0)] + appended
             return {"$log": items, "start": start}
 
 
+def _object(value: Value) -> dict[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
 def _held(value: Value, key: str) -> list[Value]:
-    held: list[Value] = value.get(key, []) if isinstance(value, dict) else []
+    held: list[Value] = _object(value).get(key, [])
     return held
 
 
