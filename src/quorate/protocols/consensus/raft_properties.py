@@ -8,7 +8,6 @@ from quorate.kernel import (
     Map,
     Monitor,
     NodeId,
-    Set,
     Start,
     each_step,
     eventually,
@@ -17,6 +16,9 @@ from quorate.kernel import (
 from quorate.protocols.consensus.raft_sessions import Entry
 from quorate.protocols.consensus.raft_state import LEADER, RaftState
 from quorate.protocols.machines.key_value import KeyValue
+
+ON_ITS_WAY = 20
+"""Entries that a busy leader may have committed within the time that a message takes."""
 
 
 class ElectionSafety(Monitor):
@@ -113,21 +115,22 @@ class StateMachineSafety(Monitor):
 class ExactlyOnce(Monitor):
     """A request is executed once, however often it stands in the log (§8).
 
-    Replays the applied entries by itself, each request once; the servers' machines, also those
-    that come from snapshots, must be the same. Silent once a session has been forgotten.
+    Replays the applied entries by itself, and of each client only requests newer than its last;
+    the servers' machines, also those that come from snapshots, must be the same. Silent once a
+    session has been forgotten.
     """
 
     reads = ("commit_index",)
-    executed: Set[tuple[NodeId, int]] = Set()
+    latest: Map[NodeId, int] = Map()  # the number of each client's last request
     machines: Log[KeyValue] = Log((KeyValue(),))  # as they are after each index
 
     def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
         for index in range(self.machines.end, after.commit_index + 1):
             machine, entry = self.machines[index - 1], after.log[index]
-            request = (entry.client or NodeId(""), entry.number)
-            if entry.operation is not None and request not in self.executed:
-                self.executed |= {request}
-                machine, _ = machine.apply(entry.operation)
+            client, operation = entry.client, entry.operation
+            if client and operation and entry.number > self.latest.get(client, 0):
+                self.latest = self.latest.set(client, entry.number)
+                machine, _ = machine.apply(operation)
             self.machines = self.machines.append(machine)
         forgotten = after.state.floor > 0
         return forgotten or after.state.machine == self.machines[after.commit_index]

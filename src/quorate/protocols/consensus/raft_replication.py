@@ -21,6 +21,7 @@ class Replication(Elections):
         nothing = Map((peer, 0) for peer in self.peers)
         self.next_index = Map((peer, self.log.end) for peer in self.peers)
         self.match_index = self.answered = nothing
+        self.transfers = Map()
         self.round = self.checked_round = 0
         if self.config.no_op:
             self.log = self.log.append(Entry(self.current_term))
@@ -59,8 +60,10 @@ class Replication(Elections):
             if start < self.log.start:
                 self.send_snapshot(follower, env)
                 continue
-            room = self.match_index[follower] + window + 1 - start
-            end = min(self.log.end, start + min(self.config.max_entries, max(room, 0)))
+            end = self.log.end
+            if start < end:
+                open_to = self.match_index[follower] + window + 1
+                end = max(start, min(end, start + self.config.max_entries, open_to))
             alike.setdefault((start, end), []).append(follower)
         for (start, end), targets in alike.items():
             prev_term = self.term_at(start - 1)

@@ -1,14 +1,16 @@
 """Raft §7: snapshots take the place of the log's old entries, and bring laggards up to date."""
 
-from quorate.kernel import Env, Log, Map, NodeId, Start, Stored, on
+from quorate.kernel import Env, Log, NodeId, Start, Stored, on
 from quorate.protocols.consensus.raft_replication import Replication
 from quorate.protocols.consensus.raft_sessions import StateMachine
 from quorate.protocols.consensus.raft_state import (
     LEADER,
     AppendReply,
+    HeartbeatTimeout,
     InstallSnapshot,
     Snapshot,
     SnapshotReply,
+    Transfer,
 )
 
 
@@ -41,7 +43,6 @@ class Snapshots(Replication):
         if self.storing is not None:
             self.install(self.storing)
             self.storing = None
-            self.offsets = Map()
 
     def install(self, snapshot: Snapshot) -> None:
         """Figure 13. Keep the entries that follow the snapshot; if ours differs, keep none."""
@@ -54,8 +55,18 @@ class Snapshots(Replication):
         self.snapshot = snapshot
 
     def send_snapshot(self, follower: NodeId, env: Env) -> None:
-        """Figure 13. Send the next chunk; a follower that asks for no other gets it again."""
-        snapshot, offset = self.snapshot, self.offsets.get(follower, 0)
+        """§7. Begin to bring `follower` up to date, unless we are at it.
+
+        We go on with that snapshot when we take a newer one, or it might never be done.
+        """
+        transfer = self.transfers.get(follower)
+        if transfer is None or transfer.snapshot.index < self.next_index[follower]:
+            self.transfers = self.transfers.set(follower, Transfer(self.snapshot))
+            self.send_chunk(follower, env)
+
+    def send_chunk(self, follower: NodeId, env: Env) -> None:
+        """Figure 13. Send the part of the snapshot that the follower waits for."""
+        snapshot, offset = self.transfers[follower].snapshot, self.transfers[follower].offset
         end = offset + self.config.chunk_parts
         message = InstallSnapshot(
             self.current_term,
@@ -67,6 +78,17 @@ class Snapshots(Replication):
             self.round,
         )
         env.send(follower, message, ahead=True)
+
+    @on(HeartbeatTimeout)
+    def heartbeat(self, event: HeartbeatTimeout, env: Env) -> None:
+        """Repeat the chunks that have not been answered: they are heartbeats too."""
+        super().heartbeat(event, env)
+        if self.role == LEADER and self.transfers:
+            for follower, transfer in self.transfers.items():
+                if transfer.snapshot.index < self.next_index[follower]:
+                    self.transfers = self.transfers.remove(follower)
+                else:
+                    self.send_chunk(follower, env)
 
     @on(InstallSnapshot)
     def receive(self, msg: InstallSnapshot, env: Env) -> None:
@@ -92,15 +114,15 @@ class Snapshots(Replication):
 
     @on(SnapshotReply)
     def send_next_chunk(self, msg: SnapshotReply, env: Env) -> None:
-        """Go on where the follower is; what got lost on the way is sent again by a heartbeat."""
+        """Go on where the follower is."""
         if self.role != LEADER or msg.term != self.current_term:
             return
-        follower = env.sender
         self.note_answer(msg, env)
-        if msg.last_index != self.snapshot.index:
+        follower = env.sender
+        transfer = self.transfers.get(follower)
+        if transfer is None or transfer.snapshot.index != msg.last_index:
             return
-        sent = self.offsets.get(follower, 0)
-        if msg.offset != sent:
-            self.offsets = self.offsets.set(follower, msg.offset)
-        if sent < msg.offset < len(self.snapshot.parts):
-            self.send_snapshot(follower, env)
+        if transfer.offset != msg.offset:
+            self.transfers = self.transfers.set(follower, Transfer(transfer.snapshot, msg.offset))
+        if transfer.offset < msg.offset < len(transfer.snapshot.parts):
+            self.send_chunk(follower, env)

@@ -68,6 +68,13 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     parts: tuple[Part, ...] = ()
 
 
+class Transfer(msgspec.Struct, frozen=True, gc=False):
+    """A snapshot on its way to a follower, which has its parts up to `offset`."""
+
+    snapshot: Snapshot
+    offset: int = 0
+
+
 class Read(msgspec.Struct, frozen=True, gc=False):
     """A client's read, which waits until a majority has answered `round`."""
 
@@ -154,7 +161,7 @@ class RaftState(Node):
     # Volatile state on leaders, reinitialized after election
     next_index: Map[NodeId, int] = Map()
     match_index: Map[NodeId, int] = Map()
-    offsets: Map[NodeId, int] = Map()  # of the next chunk of the snapshot, for each follower
+    transfers: Map[NodeId, Transfer] = Map()
     round: int = 0  # Numbers what the leader has sent to all followers.
     answered: Map[NodeId, int] = Map()  # the newest round that each server has answered
     checked_round: int = 0  # when the leader last made sure of its majority
