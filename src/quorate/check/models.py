@@ -334,6 +334,27 @@ class Mutex(Model):
         return Effect(f == "release", f != "release")
 
 
+class Consensus(Model):
+    """One decision: every `propose` returns the value that is decided, which somebody proposed."""
+
+    operations = frozenset({"propose"})
+    initial = None
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        if value is None:
+            raise Mistake("'propose' takes a value; None stands for undecided")
+        decided = value if state is None else state
+        return decided if result is UNKNOWN or result == decided else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if result is UNKNOWN:
+            return Effect(ANY_STATE, SOME_STATE)
+        return Effect(SOME_STATE, result) if result == value else Effect(result, SAME_STATE)
+
+    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+        return before is None or before == after
+
+
 MODELS: Final[dict[str, type[Model]]] = {
     "register": Register,
     "cas-register": CasRegister,
@@ -342,6 +363,7 @@ MODELS: Final[dict[str, type[Model]]] = {
     "set": SetOfValues,
     "queue": Queue,
     "mutex": Mutex,
+    "consensus": Consensus,
 }
 """The models that come with Quorate, by the names that the command line knows."""
 
