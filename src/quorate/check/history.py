@@ -18,7 +18,7 @@ import msgspec
 
 from quorate.errors import Mistake
 
-Value: TypeAlias = str | int | float | bool | tuple["Value", ...] | None
+Value: TypeAlias = str | int | bool | tuple["Value", ...] | None
 """What an operation takes and returns: plain immutable data, compared by `==`."""
 
 Status: TypeAlias = Literal["ok", "fail", "info"]
