@@ -10,19 +10,25 @@ from quorate.errors import Mistake
 from quorate.kernel.client import Client
 from quorate.kernel.env import ms
 from quorate.kernel.node import Node, check_classes
-from quorate.kernel.properties import Monitor, Property, PropertyKind
+from quorate.kernel.properties import Monitor, Property
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
 from quorate.scenario.conditions import FAULTS, Conditions, Dice, draw_conditions
 from quorate.scenario.mutant import Mutant
+from quorate.scenario.tape import Tape
 from quorate.scenario.workload import Workload
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """One way to set a node's fields; each seed takes one of the scenario's."""
+    """One way to set a node's fields; each seed takes one of the scenario's.
+
+    `partial_core` tells whether liveness is promised while some servers still reach only part of
+    the others, or hear them without being heard.
+    """
 
     name: str = "default"
     fields: Mapping[str, Any] = {}
+    partial_core: bool = True
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +52,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             on is the liveness phase. `heal` of 0 means no faults and no liveness phase.
         steps: handler steps after which a run is given up as `unknown`.
         mutants: broken variants that the default campaign must tell from the real thing.
-        modules: names of further modules that belong to the protocol, for mutants.
+        modules: full names of the further modules that the protocol is made of.
+        properties, monitors: what judges a run; unless given, those that stand beside the node
+            class, in its module or in `modules`.
     """
 
     name: str
@@ -68,31 +76,25 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 200_000
     mutants: tuple[Mutant, ...] = ()
     modules: tuple[str, ...] = ()
+    properties: tuple[Property, ...] | None = None
+    monitors: tuple[type[Monitor], ...] = ()
 
     def __post_init__(self) -> None:
-        check_classes((self.node, self.client))
         unknown = sorted(self.faults - set(FAULTS))
         if unknown:
             raise Mistake(f"{self.name}: no fault is called {unknown[0]}; there are {FAULTS}")
-
-    @property
-    def properties(self) -> tuple[Property, ...]:
-        """The properties that stand beside the node class, in its module or in `modules`."""
-        return tuple(dict.fromkeys(v for v in self._namespace() if isinstance(v, Property)))
-
-    @property
-    def monitors(self) -> tuple[type[Monitor], ...]:
-        """The monitors that stand beside the node class, in its module or in `modules`."""
-        found = (v for v in self._namespace() if isinstance(v, type) and issubclass(v, Monitor))
-        return tuple(dict.fromkeys(v for v in found if v is not Monitor))
+        if self.properties is None:
+            check_classes((self.node, self.client))
+            found = self._namespace()
+            kinds = (v for v in found if isinstance(v, type) and issubclass(v, Monitor))
+            properties = dict.fromkeys(v for v in found if isinstance(v, Property))
+            monitors = dict.fromkeys(v for v in kinds if v is not Monitor)
+            msgspec.structs.force_setattr(self, "properties", tuple(properties))
+            msgspec.structs.force_setattr(self, "monitors", tuple(monitors))
 
     def _namespace(self) -> list[Any]:
         names = dict.fromkeys((self.node.__module__, *self.modules))
         return [value for name in names for value in vars(sys.modules[name]).values()]
-
-    def count(self, kind: PropertyKind) -> int:
-        """How many properties of that kind there are."""
-        return sum(p.kind is kind for p in self.properties)
 
     def servers(self) -> tuple[NodeId, ...]:
         """The ids of the servers: n1, n2, ..."""
@@ -103,10 +105,19 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         count = self.clients if self.workload else 0
         return tuple(NodeId(f"c{index + 1}") for index in range(count))
 
-    def make_server(self, id: NodeId, configuration: int) -> Node:
+    def configuration(self, tape: Tape, conditions: Conditions) -> Configuration:
+        """The one that the tape names, else the one that its seed drew."""
+        if not tape.configuration:
+            return self.configurations[conditions.configuration]
+        for configuration in self.configurations:
+            if configuration.name == tape.configuration:
+                return configuration
+        names = ", ".join(configuration.name for configuration in self.configurations)
+        raise Mistake(f"{self.name} has no configuration {tape.configuration!r}; it has {names}")
+
+    def make_server(self, id: NodeId, configuration: Configuration) -> Node:
         """A server as it is before its first step."""
-        fields = self.configurations[configuration].fields
-        return self.node(id=id, peers=self.servers(), **fields)
+        return self.node(id=id, peers=self.servers(), **configuration.fields)
 
     def make_client(self, id: NodeId) -> Node:
         """A client as it is before its first step."""
@@ -117,4 +128,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         if seed is None:
             return Conditions()
         allowed = self.faults if self.heal else frozenset[str]()
-        return draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))
+        drawn = draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))
+        if not self.configurations[drawn.configuration].partial_core:
+            return msgspec.structs.replace(drawn, whole_core=True)
+        return drawn

@@ -98,6 +98,7 @@ class Tape:
 
     Args:
         seed: what the labels without an entry are decided by; None for their defaults.
+        configuration: the name of the scenario's configuration to run; "" for the seed's.
         entries: values by label.
         faults: what befalls the world right after an event, by the event's label.
     """
@@ -107,8 +108,10 @@ class Tape:
         seed: int | None = None,
         entries: Mapping[Label, Any] | None = None,
         faults: Mapping[Label, list[Fault]] | None = None,
+        configuration: str = "",
     ) -> None:
         self.seed = seed
+        self.configuration = configuration
         self.series: dict[str, Series] = {}
         self._entries: dict[str, dict[int, Any]] = {}
         self._faults: dict[str, dict[int, list[Fault]]] = {}

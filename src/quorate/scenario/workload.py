@@ -5,6 +5,7 @@ quiet default: a schedule names the operations that matter, and no others happen
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -22,14 +23,15 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """The operations of all clients.
 
     Attributes:
-        model: the sequential specification that judges the history, by the name that
-            `quorate check --model` takes; empty if the history is not to be judged.
+        model: the sequential specification that judges the history: a name that
+            `quorate check --model` takes, or a `quorate.check.Model` of your own; empty if the
+            history is not to be judged.
         draw: makes an operation.
         interval: mean nanoseconds between two operations of one client.
         slots: operations per client and run.
     """
 
-    model: str
+    model: Any
     draw: Draw
     interval: int = ms(30)
     slots: int = 100

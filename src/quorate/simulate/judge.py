@@ -36,13 +36,14 @@ class Judge:
         self._states: list[Node] = [host.released for host in hosts]
         self._monitors = [monitor() for monitor in scenario.monitors]
         kinds: dict[PropertyKind, list[Property]] = {kind: [] for kind in PropertyKind}
-        for property in scenario.properties:
+        properties = scenario.properties or ()
+        for property in properties:
             kinds[property.kind].append(property)
         self._always = kinds[PropertyKind.ALWAYS]
         self._sometimes = kinds[PropertyKind.SOMETIMES]
         self._each_step = kinds[PropertyKind.EACH_STEP]
         self._eventually = kinds[PropertyKind.EVENTUALLY]
-        self._reads = {p.name: p.fields(scenario.node) for p in scenario.properties}
+        self._reads = {p.name: p.fields(scenario.node) for p in properties}
         self._role_reads = fields_read(scenario.role, scenario.node) if scenario.role else set()
         watched = set(self._role_reads).union(*self._reads.values())
         watched.update(*(set(monitor.reads) for monitor in self._monitors))

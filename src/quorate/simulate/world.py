@@ -56,6 +56,7 @@ class World:
         self.scenario = scenario
         self.tape = tape
         self.conditions = scenario.conditions(tape.seed)
+        self.configuration = scenario.configuration(tape, self.conditions)
         self.time = 0
         self.steps = 0
         self.records: list[Record] = []
@@ -72,7 +73,7 @@ class World:
         self._infos: dict[NodeId, int] = {}
         self.hosts: dict[NodeId, Host] = {}
         for id in self.servers:
-            self._add(scenario.make_server(id, self.conditions.configuration))
+            self._add(scenario.make_server(id, self.configuration))
         for id in scenario.client_ids():
             self._add(scenario.make_client(id))
         self.judge = Judge(scenario, [self.hosts[id] for id in self.servers])

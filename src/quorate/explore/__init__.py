@@ -1,0 +1,1 @@
+"""Hunt for failures, shrink them to what matters, and replay them."""

@@ -1,0 +1,163 @@
+"""One run, judged: by its properties while it runs, then by what its clients saw."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+from quorate.check.explain import Explanation
+from quorate.check.history import History, Status
+from quorate.check.linearizability import Budget, check_history
+from quorate.check.models import Model, model_named
+from quorate.errors import Mistake
+from quorate.kernel.env import Complete
+from quorate.kernel.node import Invoke
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.tape import Tape
+from quorate.simulate.world import World
+from quorate.trace.record import Violation
+from quorate.verdict import Verdict
+
+LINEARIZABILITY = "linearizability"
+PROGRESS = "progress"
+BUDGET = Budget(steps=2_000_000, seconds=None)
+
+
+class Outcome(msgspec.Struct):
+    """What became of a run.
+
+    Attributes:
+        world: the run itself, with its trace and its tape.
+        verdict: `unknown` if it was given up, or too few operations completed to judge.
+        violation: the property that failed.
+        explanation: for a history that is not linearizable.
+        counters: what really happened, by name.
+        reason: why the verdict is unknown.
+    """
+
+    world: World
+    verdict: Verdict
+    violation: Violation | None
+    explanation: Explanation | None
+    counters: Mapping[str, int]
+    reason: str = ""
+
+
+def judge(scenario: Scenario, tape: Tape, *, explained: bool = False) -> Outcome:
+    """Run a tape to its end and judge it. `explained` asks for the checker's explanation."""
+    world = World(scenario, tape)
+    world.run()
+    return judge_world(world, explained=explained)
+
+
+def judge_world(world: World, *, explained: bool = False) -> Outcome:
+    """Judge a run that has ended."""
+    violation, explanation, verdict, reason = world.violation, None, Verdict.PASS, ""
+    history = history_of(world)
+    if violation is not None:
+        verdict = Verdict.FAIL
+    elif world.exhausted:
+        verdict, reason = Verdict.UNKNOWN, f"given up after {world.steps} handler steps"
+    else:
+        workload = world.scenario.workload
+        model = workload.model if workload else ""
+        if model and history.operations:
+            known = model if isinstance(model, Model) else model_named(model)
+            result = check_history(history, known, BUDGET, explained=explained)
+            verdict, reason, explanation = result.verdict, result.reason, result.explanation
+            if verdict is Verdict.FAIL:
+                violation = _not_linearizable(world, explanation, history)
+        if verdict is Verdict.PASS and workload and not history.operations:
+            verdict, reason = Verdict.UNKNOWN, "no client asked for anything"
+        if verdict is not Verdict.FAIL and world.healed and _stuck(world):
+            message = "Some operation that begins long after the last fault must succeed; none did"
+            violation = Violation(PROGRESS, len(world.records) - 1, message)
+            verdict = Verdict.FAIL
+    counters = count(world, history)
+    return Outcome(world, verdict, violation, explanation, counters, reason)
+
+
+def history_of(world: World) -> History:
+    """What the clients of a run asked, and what they were answered."""
+    records, events = world.records, []
+    for process, invoked, completed in world.operations:
+        events.append((invoked, process, True))
+        if completed >= 0:
+            events.append((completed, process, False))
+    history = History()
+    for record_id, process, begins in sorted(events):
+        record = records[record_id]
+        if begins:
+            assert isinstance(record.event, Invoke)
+            operation = record.event.operation
+            history.invoke(
+                process, operation.f, operation.key, operation.value, record.time, record_id
+            )
+        else:
+            effect = next(e for e in record.effects if type(e) is Complete)
+            history.complete(process, _status_of(effect), effect.value, record.time, record_id)
+    return history
+
+
+def _not_linearizable(
+    world: World, explanation: Explanation | None, history: History
+) -> Violation:
+    if explanation is None:
+        return Violation(LINEARIZABILITY, len(world.records) - 1, "the history is not linearizable")
+    record = explanation.impossible.complete_event
+    return Violation(LINEARIZABILITY, record, explanation.sentence)
+
+
+def _stuck(world: World) -> bool:
+    """Whether the liveness phase had operations with time to spare, and none succeeded."""
+    scenario, records = world.scenario, world.records
+    grace = (scenario.duration - scenario.heal) // 2
+    begun = [
+        (invoked, completed)
+        for _, invoked, completed in world.operations
+        if scenario.heal <= records[invoked].time <= scenario.duration - grace
+    ]
+    return bool(begun) and not any(
+        completed >= 0 and _status(world, completed) == "ok"
+        for _, completed in begun
+    )
+
+
+def _status(world: World, completed: int) -> Status:
+    effects = world.records[completed].effects
+    return _status_of(next(effect for effect in effects if type(effect) is Complete))
+
+
+def _status_of(effect: Complete) -> Status:
+    match effect.status:
+        case "ok" | "fail" | "info" as status:
+            return status
+    raise Mistake(f"env.complete takes ok, fail or info, not {effect.status!r}")
+
+
+def count(world: World, history: History) -> dict[str, int]:
+    """What really happened. A name in a scenario's minima must be one of these."""
+    counters: Counter[str] = Counter()
+    counters["steps"] = world.steps
+    for name, times in world.faults.struck.items():
+        counters[f"fault {name}"] = times
+    counters["crashes that lost steps"] = world.faults.crashes_that_lost
+    for role, times in world.judge.roles.items():
+        counters[f"became {role}"] = times
+    for name in world.judge.reached:
+        counters[f"reached {name}"] = 1
+    for record in world.records:
+        for flight in record.flights:
+            if flight.lost:
+                counters[f"messages {flight.lost}"] += 1
+    open_by_key: dict[str | None, int] = {}
+    healed = world.scenario.heal
+    for operation in history.operations:
+        counters[f"operations {operation.status}"] += 1
+        before = open_by_key.get(operation.key, -1)
+        counters["operations concurrent on a key"] += before > operation.invoked
+        last = operation.completed if operation.completed >= 0 else history.length
+        open_by_key[operation.key] = max(before, last)
+        if operation.invoke_ns > healed and operation.value is None:
+            counters["reads after the heal"] += operation.status == "ok"
+    return dict(counters)

@@ -1,0 +1,285 @@
+"""Adversaries for any protocol with a leader that replicates what clients ask for.
+
+They know roles by the scenario's `role` and messages by what they answer, never by name; aim them
+at your own system by listing them in its scenario:
+
+    adversaries=(partial(LeaderStrike, role), partial(IsolatedRejoin, role), ...)
+
+Each was found to break what thousands of random seeds had left standing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from quorate.kernel.client import Request
+from quorate.kernel.env import MILLISECOND, ms
+from quorate.kernel.node import Node, Timer
+from quorate.kernel.values import NodeId
+from quorate.scenario.adversary import Adversary, Arena
+from quorate.scenario.conditions import LOST, Dice
+from quorate.scenario.fault import Crash, Cut, Fault, Heal, Link, Restart
+from quorate.trace.record import Flight, Record
+
+Role = Callable[[Any], str]
+LEADER = "leader"
+
+
+def _cut_off(node: NodeId, others: Sequence[NodeId]) -> tuple[Link, ...]:
+    return tuple(link for other in others for link in ((node, other), (other, node)))
+
+
+class LeaderStrike(Adversary):
+    """Strikes the leader right after it takes a command: crashes it, or cuts it off.
+
+    Sometimes at once, before anything left; sometimes a few steps later, when some heard of it.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._countdown = -1
+        self._commands = 0
+        self._strikes = 0
+        self._struck_at = -(10**12)
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        after = record.after
+        if record.node not in arena.servers or after is None or self._role(after) != LEADER:
+            return ()
+        if self._countdown < 0:
+            if isinstance(record.event, Request) and self._is_due(arena):
+                self._countdown = self._dice.between(f"patience {self._strikes}", 0, 6)
+            if self._countdown != 0:
+                return ()
+        if self._countdown > 0:
+            self._countdown -= 1
+            return ()
+        self._countdown = -1
+        self._strikes += 1
+        self._struck_at = arena.time
+        if self._dice.chance(f"crash {self._strikes}", 60) and arena.may_crash():
+            sends = self._dice.between(f"sends {self._strikes}", 0, 3)
+            return (Crash(record.node, keep=0, sends=sends if sends < 3 else None),)
+        others = [id for id in arena.servers if id != record.node]
+        if self._dice.chance(f"one friend {self._strikes}", 50):
+            others.pop(self._dice.between(f"friend {self._strikes}", 0, len(others) - 1))
+        return (Cut(_cut_off(record.node, others)),)
+
+    def _is_due(self, arena: Arena) -> bool:
+        self._commands += 1
+        return (
+            arena.time - self._struck_at > ms(100)
+            and self._commands % self._dice.between("every", 1, 6) == 0
+        )
+
+
+class TimersTogether(Adversary):
+    """Lets the timers of all nodes fire together, and bounces whoever has just voted.
+
+    Candidates then meet in one term; a node that forgets in a crash what it granted grants twice.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._bounced_at = -(10**12)
+        self._bounces = 0
+
+    def time(self, id: NodeId, timer: Timer, low: int, high: int, arena: Arena) -> int | None:
+        if id not in arena.servers:
+            return None
+        return low + MILLISECOND * (arena.servers.index(id) % 2) if high > low else None
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        before, after = record.before, record.after
+        if record.node not in arena.servers or before is None or after is None:
+            return ()
+        answered_stranger = (
+            record.kind == "deliver"
+            and before is not after
+            and self._is_voting(arena)
+            and _durable_changed(record)
+        )
+        if not answered_stranger or not arena.may_crash():
+            return ()
+        if arena.time - self._bounced_at < ms(5):
+            return ()
+        self._bounced_at = arena.time
+        self._bounces += 1
+        if not self._dice.chance(f"bounce {self._bounces}", 60):
+            return ()
+        keep = self._dice.between(f"keep {self._bounces}", 0, 1)
+        return (Crash(record.node, keep=keep), Restart(record.node))
+
+    def _is_voting(self, arena: Arena) -> bool:
+        roles = {self._role(arena.node(id)) for id in arena.servers if arena.is_up(id)}
+        return LEADER not in roles or len(roles) > 2
+
+
+class MinorityThenKill(Adversary):
+    """Lets a leader reach only a minority with a command, kills it, and lets another one lead.
+
+    The first leader comes back later, and so does what it wrote: Figure 8 of the Raft paper.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._leader: NodeId | None = None
+        self._friends: tuple[NodeId, ...] = ()
+        self._rounds = 0
+        self._sent = 0
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        after = record.after
+        if record.node not in arena.servers or after is None:
+            return ()
+        leads = self._role(after) == LEADER
+        if self._leader is None:
+            if leads and isinstance(record.event, Request):
+                self._begin(record.node, arena)
+            return ()
+        if record.node != self._leader or not leads:
+            if not arena.is_up(self._leader):
+                self._leader = None
+            return ()
+        self._sent += len(record.flights)
+        if self._sent < 2 * len(arena.servers) + self._dice.between(f"more {self._rounds}", 0, 20):
+            return ()
+        leader, self._leader = self._leader, None
+        if arena.may_crash() and self._dice.chance(f"kill {self._rounds}", 70):
+            return (Crash(leader, keep=self._dice.between(f"keep {self._rounds}", 0, 1)),)
+        others = [id for id in arena.servers if id != leader]
+        return (Cut(_cut_off(leader, others)),)
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        leader = self._leader
+        if leader is None or flight.source != leader or flight.target == leader:
+            return delay
+        if flight.target not in arena.servers or flight.target in self._friends:
+            return delay
+        return LOST
+
+    def _begin(self, leader: NodeId, arena: Arena) -> None:
+        self._rounds += 1
+        self._leader, self._sent = leader, 0
+        others = [id for id in arena.servers if id != leader]
+        count = self._dice.between(f"friends {self._rounds}", 0, (len(others) - 1) // 2)
+        others.sort(key=lambda id: self._dice.bits(f"{self._rounds} {id}"))
+        self._friends = tuple(others[:count])
+
+
+class StaleSnapshot(Adversary):
+    """Holds back the longest messages, so that what they bring is old when it arrives.
+
+    A snapshot, or a batch of entries, then meets a node that knows better already.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._dice = dice
+        self._cut: NodeId | None = None
+        self._since = 0
+        self._held = 0
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        if flight.target not in arena.servers or flight.source not in arena.servers:
+            return delay
+        if flight.source == flight.target or not isinstance(delay, int) or delay < 0:
+            return delay
+        if not any(isinstance(value, tuple) and value for value in _values(flight.message)):
+            return delay
+        self._held += 1
+        if not self._dice.chance(f"hold {self._held}", 15):
+            return delay
+        late = delay + ms(self._dice.between(f"late {self._held}", 20, 400))
+        return (delay, late) if self._dice.chance(f"twice {self._held}", 50) else late
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        """Now and then one node misses so much that it needs a snapshot."""
+        if record.node not in arena.servers or record.kind != "deliver":
+            return ()
+        if self._cut is None:
+            if arena.time - self._since < ms(300):
+                return ()
+            self._since = arena.time
+            index = self._dice.between(f"who {arena.time}", 0, len(arena.servers) - 1)
+            self._cut = arena.servers[index]
+            return (Cut(_cut_off(self._cut, [id for id in arena.servers if id != self._cut])),)
+        if arena.time - self._since < ms(450):
+            return ()
+        others = [id for id in arena.servers if id != self._cut]
+        links, self._cut, self._since = _cut_off(self._cut, others), None, arena.time
+        return (Heal(links),)
+
+
+class IsolatedRejoin(Adversary):
+    """Cuts off a node, often the leader, until it has lost touch, and lets it come back.
+
+    A leader that does not know of its successor answers from the past; a follower that has been
+    alone comes back with ideas of its own.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._alone: NodeId | None = None
+        self._since = 0
+        self._rounds = 0
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        if record.node not in arena.servers or record.after is None:
+            return ()
+        if self._alone is None:
+            if arena.time - self._since < ms(150):
+                return ()
+            wants_leader = self._dice.chance(f"leader {self._rounds}", 70)
+            if wants_leader != (self._role(record.after) == LEADER):
+                return ()
+            self._rounds += 1
+            self._alone, self._since = record.node, arena.time
+            return (Cut(_cut_off(record.node, self._others(arena))),)
+        if arena.time - self._since < ms(self._dice.between(f"span {self._rounds}", 200, 900)):
+            return ()
+        links = _cut_off(self._alone, self._others(arena))
+        self._alone, self._since = None, arena.time
+        return (Heal(links),)
+
+    def _others(self, arena: Arena) -> list[NodeId]:
+        return [id for id in arena.servers if id != self._alone]
+
+
+def _durable_changed(record: Record) -> bool:
+    """Whether the step has something to lose."""
+    return record.released < 0
+
+
+def _values(node: Any) -> list[Any]:
+    return [getattr(node, name) for name in node.__struct_fields__]
+
+
+ALL: tuple[Callable[[Role, Dice], Adversary], ...] = (
+    LeaderStrike,
+    TimersTogether,
+    MinorityThenKill,
+    StaleSnapshot,
+    IsolatedRejoin,
+)
+"""Every adversary of this module, for scenarios that take them all."""
+
+
+def all_adversaries(role: Callable[[Any], str]) -> tuple[Callable[[Dice], Adversary], ...]:
+    """Makers of every adversary of this module, aimed at nodes with these roles."""
+    return tuple((lambda dice, kind=kind: kind(role, dice)) for kind in ALL)
+
+
+__all__ = [
+    "ALL",
+    "Adversary",
+    "IsolatedRejoin",
+    "LeaderStrike",
+    "MinorityThenKill",
+    "Node",
+    "StaleSnapshot",
+    "TimersTogether",
+    "all_adversaries",
+]
