@@ -80,6 +80,7 @@ class Part:
         self._results: list[Value | Mark] = []
         self._shifts: dict[str | None, int] = {}
         self._shift: list[int] = []
+        self._reaches: dict[tuple[int, int], bool] = {}
         self._used = frozenset({op.f for op in operations})
 
         ok = [op for op in operations if op.status == "ok"]
@@ -183,11 +184,21 @@ class Part:
         self.take(100)
         return next_state
 
-    def reaches(self, before: int, after: int, code: int) -> bool:
-        """Whether `code`'s field may come from `before` to `after` by operations that grow it."""
+    def reaches(self, before: int, after: int) -> bool:
+        """Whether a field may come from `before` to `after` by operations that grow it."""
         if before == after or not self.grows:
             return before == after
-        shift = self._shift[code]
+        pair = before, after
+        known = self._reaches.get(pair)
+        if known is None:
+            known = self._reaches[pair] = self._ask_reaches(before, after)
+        return known
+
+    def _ask_reaches(self, before: int, after: int) -> bool:
+        shift = (before.bit_length() - 1) // _FIELD_BITS * _FIELD_BITS
+        if not 0 < after >> shift < 1 << _FIELD_BITS:
+            return False  # Another key's.
+        self.take(150)
         first = self._states[(before >> shift) - 1]
         last = self._states[(after >> shift) - 1]
         return self.model.reaches(first, last, self._used)

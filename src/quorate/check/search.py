@@ -30,6 +30,8 @@ Configuration: TypeAlias = tuple[int, int, int, int]
 is; bit u of `used` says that the u-th of unknown outcome is; and the state they lead to."""
 Frame: TypeAlias = tuple[Configuration, list[int] | None, int]
 """A configuration, the moves not yet tried there (None: only the first was), the move made."""
+Makers: TypeAlias = tuple[list[int], list[int]]
+"""The numbers of operations that can bring a state about, and those of unknown outcome."""
 FAILED_BYTES = 350
 """What one remembered configuration takes, rounded up from measurements."""
 
@@ -57,9 +59,9 @@ class Search:
         self._began = False
         self._frames: list[Frame] = []
         self._failed: dict[tuple[int, int, int], tuple[int, ...]] = {}
-        self._makers: dict[int, tuple[list[int], list[int]]] = {}
+        self._makers: dict[int, Makers] = {}
+        self._setters: dict[int, Makers] | None = None
         self._needy: dict[int, list[int]] = {}
-        self._grows_to: dict[tuple[int, int], bool] = {}
 
     def run(self, steps: int) -> bool | None:
         """Search for about `steps` more; True: an order exists, False: none does, None: go on."""
@@ -233,7 +235,7 @@ class Search:
                 now = left & part.called_pure[r]
                 ahead |= now
                 left ^= now
-                if left and not part.reaches(there, here, code):
+                if left and not part.reaches(there, here):
                     low = (left & -left).bit_length() - 1
                     if not self._returns(here, r + low, r, ahead, used):
                         return None
@@ -273,10 +275,7 @@ class Search:
             i = needy[place]
             if not ahead >> (i - r) & 1:
                 wanted = part.before[part.code[i]]
-                known = self._grows_to.get((state, wanted))
-                if known is None:
-                    known = self._grows_to[state, wanted] = part.reaches(state, wanted, code)
-                return known or self._returns(wanted, i, r, ahead, used)
+                return part.reaches(state, wanted) or self._returns(wanted, i, r, ahead, used)
         return True
 
     def _returns(self, state: int, needed_by: int, r: int, ahead: int, used: int) -> bool:
@@ -300,22 +299,27 @@ class Search:
                     break
         return any(not used >> u & 1 for u in unknown if u < part.called_unknown[needed_by])
 
-    def _find_makers(self, state: int) -> tuple[list[int], list[int]]:
+    def _find_makers(self, state: int) -> Makers:
+        """The operations that leave `state` behind, or a state that may grow to it."""
         part = self.part
-        makers = {
-            code
-            for code, after in enumerate(part.after)
-            if after == state
-            or (
-                after >= 0
-                and after & part.field[code]
-                and part.field[code] & state
-                and part.reaches(after, state, code)
-            )
-        }
-        known = [i for i, code in enumerate(part.code[: part.count]) if code in makers]
-        unknown = [u for u, code in enumerate(part.code[part.count :]) if code in makers]
-        return known, unknown
+        if self._setters is None:
+            self._setters = {}
+            for number, code in enumerate(part.code):
+                after = part.after[code]
+                if after >= 0:
+                    known, unknown = self._setters.setdefault(after, ([], []))
+                    if number < part.count:
+                        known.append(number)
+                    else:
+                        unknown.append(number - part.count)
+        if not part.grows:
+            return self._setters.get(state, ([], []))
+        found: Makers = ([], [])
+        for after, (known, unknown) in self._setters.items():
+            if part.reaches(after, state):
+                found[0].extend(known)
+                found[1].extend(unknown)
+        return sorted(found[0]), sorted(found[1])
 
     def _can_begin(self) -> bool:
         """Whether each state that is needed is there at first or made in time: a quick refusal."""
@@ -323,7 +327,7 @@ class Search:
         for state, (first, _) in part.needs.items():
             code = part.code[first]
             begin = part.initial & part.field[code]
-            if not part.reaches(begin, state, code) and not self._returns(state, first, 0, 0, 0):
+            if not part.reaches(begin, state) and not self._returns(state, first, 0, 0, 0):
                 return False
         return True
 
