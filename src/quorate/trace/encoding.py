@@ -70,7 +70,8 @@ def _step(record: Record) -> Step:
     if event is not None:
         step.fields = _fields(event)
     elif "→" in record.detail:
-        step.fields = {"links": [w.split("→") for w in record.detail.split() if "→" in w]}
+        pairs = (word.split("→") for word in record.detail.split() if "→" in word)
+        step.links = [(source, target) for source, target in pairs]
     if record.flight is not None:
         step.source = str(record.flight.source)
     if record.choices:
@@ -199,7 +200,9 @@ def _change(old: Any, new: Any) -> Change | None:
 def spell(value: Any) -> Value:
     """A value in the words of JSON (see `quorate.trace.trace`)."""
     kind = type(value)
-    if value is None or kind in (bool, int, str, float):
+    if kind is str:
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if value is None or kind in (bool, int, float):
         return value
     if kind is NodeId:
         return str(value)

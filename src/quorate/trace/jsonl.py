@@ -121,9 +121,12 @@ class _Reader:
         if step.cause >= id:
             self._refuse(f"step {id} has a later cause, {step.cause}")
         addresses = {step.node, step.source, *(sending.to for sending in step.sends)}
+        addresses.update(*step.links)
         unknown = sorted(addresses - lanes - {""})
-        if unknown or (not step.node and step.kind != "fault"):
-            self._refuse(f"the header names no node {unknown[0] if unknown else ''!r}")
+        if unknown:
+            self._refuse(f"the header names no node {unknown[0]!r}")
+        if not (step.node or step.kind == "fault") or not (step.source or step.kind != "deliver"):
+            self._refuse(f"step {id} does not say which node took it, or which one sent to it")
         if any(path.count(".") > DEPTH for path in step.changes):
             self._refuse("a changed field is nested too deeply")
         values: list[Value] = [step.fields, step.choices]

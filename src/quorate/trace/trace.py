@@ -107,7 +107,7 @@ class Step(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"source": "
         time: virtual nanoseconds since the run began.
         kind: see `quorate.trace.record.Kind`.
         node: who stepped, or whom the fault hit ("" for the network).
-        type, fields: the name and content of what was handled; of a fault, its kind and links.
+        type, fields: the name and content of what was handled; of a fault, its kind.
         source: who sent the message.
         cause: the step that sent the message, set the timer or provoked the fault.
         changes: by field, how the state differs from that after the node's step before (within a
@@ -116,7 +116,7 @@ class Step(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"source": "
         released: when others could see the step; -1 if a crash came before.
         now, wall: the node's clocks.
         choices: what chance decided.
-        detail: a fault in a schedule's words.
+        detail, links: a fault in a schedule's words, and the directed links that it is about.
         role: the node's role after the step, in the protocol's word.
     """
 
@@ -141,6 +141,7 @@ class Step(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"source": "
     wall: int = 0
     choices: list[Value] = []
     detail: str = ""
+    links: list[tuple[str, str]] = []
     role: str = ""
 
 
