@@ -1,19 +1,20 @@
-"""Adversaries for any protocol with a leader that replicates what clients ask for.
+"""Adversaries for any protocol that replicates what clients ask for, most of them for leaders.
 
 They know roles by the scenario's `role` and messages by what they answer, never by name; aim them
 at your own system by listing them in its scenario:
 
-    adversaries=(partial(LeaderStrike, role), partial(IsolatedRejoin, role), ...)
+    adversaries=(PartialBroadcast, partial(LeaderStrike, role), ...)
 
 Each was found to break what thousands of random seeds had left standing.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from quorate.kernel.client import Request
 from quorate.kernel.env import MILLISECOND, ms
-from quorate.kernel.node import Node, Timer
+from quorate.kernel.node import Timer
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary, Arena
 from quorate.scenario.conditions import LOST, Dice
@@ -76,44 +77,43 @@ class LeaderStrike(Adversary):
 class TimersTogether(Adversary):
     """Lets the timers of all nodes fire together, and bounces whoever has just voted.
 
-    Candidates then meet in one term; a node that forgets in a crash what it granted grants twice.
+    Candidates then meet in one term, and a voter that has told the one of its vote forgets it in
+    a crash, if it can, before the other asks.
     """
 
     def __init__(self, role: Role, dice: Dice) -> None:
         self._role = role
         self._dice = dice
+        self._vote: Record | None = None
         self._bounced_at = -(10**12)
         self._bounces = 0
 
     def time(self, id: NodeId, timer: Timer, low: int, high: int, arena: Arena) -> int | None:
-        if id not in arena.servers:
+        if id not in arena.servers or high == low:
             return None
-        return low + MILLISECOND * (arena.servers.index(id) % 2) if high > low else None
+        return low + MILLISECOND * (arena.servers.index(id) % 2)
 
     def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
-        before, after = record.before, record.after
-        if record.node not in arena.servers or before is None or after is None:
+        vote = self._vote
+        if vote is not None:
+            if vote.released < 0 and arena.is_up(vote.node):
+                return ()
+            self._vote = None
+            if vote.released >= 0 and arena.may_crash() and arena.is_up(vote.node):
+                self._bounced_at = arena.time
+                return (Crash(vote.node), Restart(vote.node))
             return ()
-        answered_stranger = (
+        if (
             record.kind == "deliver"
-            and before is not after
-            and self._is_voting(arena)
-            and _durable_changed(record)
-        )
-        if not answered_stranger or not arena.may_crash():
-            return ()
-        if arena.time - self._bounced_at < ms(5):
-            return ()
-        self._bounced_at = arena.time
-        self._bounces += 1
-        if not self._dice.chance(f"bounce {self._bounces}", 60):
-            return ()
-        keep = self._dice.between(f"keep {self._bounces}", 0, 1)
-        return (Crash(record.node, keep=keep), Restart(record.node))
-
-    def _is_voting(self, arena: Arena) -> bool:
-        roles = {self._role(arena.node(id)) for id in arena.servers if arena.is_up(id)}
-        return LEADER not in roles or len(roles) > 2
+            and record.released < 0  # It changed what is durable.
+            and record.node in arena.servers
+            and arena.time - self._bounced_at > ms(4)
+            and not any(self._role(arena.node(id)) == LEADER for id in arena.servers)
+        ):
+            self._bounces += 1
+            if self._dice.chance(f"bounce {self._bounces}", 60):
+                self._vote = record
+        return ()
 
 
 class MinorityThenKill(Adversary):
@@ -248,38 +248,50 @@ class IsolatedRejoin(Adversary):
         return [id for id in arena.servers if id != self._alone]
 
 
-def _durable_changed(record: Record) -> bool:
-    """Whether the step has something to lose."""
-    return record.released < 0
+class PartialBroadcast(Adversary):
+    """Lets what a step sends reach only some servers, so that no two quorums are the same."""
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._loss_percent = dice.between("loss", 20, 60)
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        ends = (flight.source, flight.target)
+        if ends[0] == ends[1] or not set(ends) <= set(arena.servers):
+            return delay
+        name = f"lose {flight.series} {flight.ordinal}"
+        return LOST if self._dice.chance(name, self._loss_percent) else delay
+
+
+class Reboots(PartialBroadcast):
+    """Reboots servers right after a step: they forget what is not durable, and miss nothing.
+
+    What was under way to them still arrives, as it would at a process that restarts at once.
+    """
+
+    def __init__(self, dice: Dice) -> None:
+        super().__init__(dice)
+        self._steps = 0
+        self._crash_percent = dice.between("crash", 1, 25)
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        if record.node not in arena.servers or record.kind not in ("deliver", "sync"):
+            return ()
+        self._steps += 1
+        if not arena.may_crash() or not arena.is_up(record.node):
+            return ()
+        if not self._dice.chance(f"crash {self._steps}", self._crash_percent):
+            return ()
+        return (Crash(record.node), Restart(record.node))
 
 
 def _values(node: Any) -> list[Any]:
     return [getattr(node, name) for name in node.__struct_fields__]
 
 
-ALL: tuple[Callable[[Role, Dice], Adversary], ...] = (
-    LeaderStrike,
-    TimersTogether,
-    MinorityThenKill,
-    StaleSnapshot,
-    IsolatedRejoin,
-)
-"""Every adversary of this module, for scenarios that take them all."""
+KINDS = (LeaderStrike, TimersTogether, MinorityThenKill, StaleSnapshot, IsolatedRejoin)
 
 
-def all_adversaries(role: Callable[[Any], str]) -> tuple[Callable[[Dice], Adversary], ...]:
+def all_adversaries(role: Role) -> tuple[Callable[[Dice], Adversary], ...]:
     """Makers of every adversary of this module, aimed at nodes with these roles."""
-    return tuple((lambda dice, kind=kind: kind(role, dice)) for kind in ALL)
-
-
-__all__ = [
-    "ALL",
-    "Adversary",
-    "IsolatedRejoin",
-    "LeaderStrike",
-    "MinorityThenKill",
-    "Node",
-    "StaleSnapshot",
-    "TimersTogether",
-    "all_adversaries",
-]
+    return tuple(partial(kind, role) for kind in KINDS)

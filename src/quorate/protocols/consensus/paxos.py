@@ -2,12 +2,15 @@
 
 Paper       Leslie Lamport, "Paxos Made Simple", ACM SIGACT News 32(4), 2001 (section 2).
 Model       Asynchronous; nodes crash and recover; messages are lost, reordered, duplicated.
-Safety      agreement: no two nodes decide differently.
-            validity: only a proposed value is decided.
-            one_value_per_ballot: no ballot proposes two values.
-Liveness    Once one proposer runs unopposed with a majority up, it decides.
-Departures  Acceptors tell all nodes of their votes, so every node is a learner (section 2.3). A
-            client's request is answered with the decided value, whoever proposed it.
+Safety      agreement, Chosen: only a single value is chosen, and nobody learns another.
+            Validity: only a value that has been proposed is chosen.
+            OneValuePerBallot, PromiseKept: what the proof of these two rests on.
+Liveness    all_decide: once one proposer runs unopposed with a majority up, it decides.
+Departures  Every node is proposer, acceptor and learner; acceptors tell all learners of their
+            votes (section 2.3). Instead of electing a distinguished proposer (2.4), a proposer
+            that does not succeed waits for a random while. A node that has learnt the value
+            tells proposers who still ask. A proposer also exceeds the ballot that its own node
+            has promised. A client is answered with the chosen value, whoever proposed it.
 """
 
 from collections.abc import Sequence
@@ -23,7 +26,6 @@ from quorate.kernel import (
     Request,
     Response,
     Set,
-    Start,
     Timer,
     always,
     eventually,
@@ -38,7 +40,6 @@ Value = int
 Ballot = tuple[int, NodeId]  # (round, proposer): ordered, and no two proposers share one
 Vote = tuple[Ballot, Value]
 NO_BALLOT: Ballot = (0, NodeId(""))
-RETRY = (ms(100), ms(300))
 
 
 class Prepare(Message):  # 1a: proposer -> acceptors
@@ -58,7 +59,7 @@ class Accepted(Message):  # 2b: acceptor -> learners
     vote: Vote
 
 
-class Decided(Message):  # learner -> whoever still asks
+class Decided(Message):  # learner -> proposer that still asks
     value: Value
 
 
@@ -67,17 +68,18 @@ class Retry(Timer):
 
 
 class Paxos(Node):
+    retry: tuple[int, int] = (ms(100), ms(300))  # bounds of a proposer's wait for a decision
     # Proposer
-    ballot: Durable[Ballot] = NO_BALLOT
-    proposal: Value | None = None
-    promises: Set[tuple[NodeId, Vote | None]] = Set()
+    ballot: Durable[Ballot] = NO_BALLOT  # the highest that we have tried (section 2.5)
+    proposal: Value | None = None  # Forgotten in a crash: the client will ask again.
+    promises: Map[NodeId, Vote | None] = Map()  # to our ballot, by acceptor
     asking: Map[NodeId, int] = Map()  # clients, and the number of each one's request
     # Acceptor
     promised: Durable[Ballot] = NO_BALLOT
     last_vote: Durable[Vote | None] = None
-    # Learner
+    # Learner: keeps nothing, for what has been chosen can be learnt again.
     votes: Set[tuple[NodeId, Vote]] = Set()
-    decided: Durable[Value | None] = None
+    decided: Value | None = None
 
     @on(Request)
     def request(self, msg: Request, env: Env) -> None:
@@ -93,9 +95,9 @@ class Paxos(Node):
         """Phase 1a. Claim a ballot above any that we have used or promised."""
         last_round, _ = max(self.ballot, self.promised)
         self.ballot = (last_round + 1, self.id)
-        self.promises = Set()
+        self.promises = Map()
         env.broadcast(Prepare(self.ballot))
-        env.after(RETRY, Retry())
+        env.after(self.retry, Retry())
 
     @on(Prepare)
     def promise(self, msg: Prepare, env: Env) -> None:
@@ -111,11 +113,12 @@ class Paxos(Node):
         """Phase 2a. With a majority behind our ballot, propose the one safe value."""
         if msg.ballot != self.ballot or self.proposal is None:
             return  # Stale, or from before a crash: we may have proposed in that ballot already.
-        before = len(self.promises)
-        self.promises |= {(env.sender, msg.last_vote)}
-        if before < len(self.promises) == majority(self.peers):
+        if env.sender in self.promises:
+            return
+        self.promises = self.promises.set(env.sender, msg.last_vote)
+        if len(self.promises) == majority(self.peers):
             # A lower ballot may have chosen a value; if one did, the highest vote names it.
-            votes = [vote for _, vote in self.promises if vote]
+            votes = [vote for vote in self.promises.values() if vote]
             _, value = max(votes, default=(self.ballot, self.proposal))
             env.broadcast(Accept((self.ballot, value)))
 
@@ -137,18 +140,15 @@ class Paxos(Node):
 
     @on(Decided)
     def be_told(self, msg: Decided, env: Env) -> None:
+        """Another learner knows already."""
         self.decided = msg.value
         self.answer(env)
 
     @on(Retry)
-    def retry(self, timer: Retry, env: Env) -> None:
+    def try_again(self, timer: Retry, env: Env) -> None:
         """Another proposer, or the network, got in our way: try a higher ballot."""
         if self.decided is None and self.proposal is not None:
             self.prepare(env)
-
-    @on(Start)
-    def start(self, event: Start, env: Env) -> None:
-        """What was proposed before a crash is forgotten; its client will ask again."""
 
     def answer(self, env: Env) -> None:
         """Tell every client that asked."""
@@ -163,8 +163,20 @@ def agreement(nodes: Sequence[Paxos]) -> bool:
     return len({node.decided for node in nodes} - {None}) <= 1
 
 
+class PromiseKept(Monitor):
+    """An acceptor never goes back behind a ballot that it has promised, or has voted in."""
+
+    reads = ("promised", "last_vote")
+    promised: Map[NodeId, Ballot] = Map()
+
+    def watch(self, before: Paxos, event: Event, after: Paxos) -> bool:
+        kept = after.promised >= self.promised.get(after.id, NO_BALLOT)
+        self.promised = self.promised.set(after.id, after.promised)
+        return kept and (after.last_vote is None or after.last_vote[0] <= after.promised)
+
+
 class OneValuePerBallot(Monitor):
-    """No ballot proposes two values, whatever becomes of its proposer."""
+    """No ballot has votes for two values, whatever becomes of its proposer."""
 
     reads = ("last_vote",)
     proposed: Map[Ballot, Value] = Map()
@@ -179,7 +191,7 @@ class OneValuePerBallot(Monitor):
 
 
 class Chosen(Monitor):
-    """At most one value is ever voted for by a majority in one ballot, learnt or not."""
+    """Only a single value is ever voted for by a majority in one ballot, learnt or not."""
 
     reads = ("last_vote",)
     voters: Map[Vote, Set[NodeId]] = Map()
@@ -198,13 +210,45 @@ class Chosen(Monitor):
         return agreed
 
 
+class Validity(Monitor):
+    """Only a value that has been proposed is voted for or decided."""
+
+    reads = ("proposal", "last_vote", "decided")
+    proposed: Set[Value] = Set()
+
+    def watch(self, before: Paxos, event: Event, after: Paxos) -> bool:
+        if after.proposal is not None:
+            self.proposed |= {after.proposal}
+        if after.last_vote is not None and after.last_vote[1] not in self.proposed:
+            return False
+        return after.decided is None or after.decided in self.proposed
+
+
 @sometimes
 def decision(nodes: Sequence[Paxos]) -> bool:
     """Some node decides."""
     return any(node.decided is not None for node in nodes)
 
 
+@sometimes
+def duel(nodes: Sequence[Paxos]) -> bool:
+    """A proposer has tried again, and another one is at it too."""
+    rounds = [node.ballot[0] for node in nodes if node.proposal is not None]
+    return len(rounds) > 1 and max(rounds) > 1
+
+
+@sometimes
+def rediscovery(nodes: Sequence[Paxos]) -> bool:
+    """A proposer has given up its own value for one that may have been chosen."""
+    return any(
+        node.last_vote is not None
+        and node.last_vote[0] == node.ballot
+        and node.proposal not in (None, node.last_vote[1])
+        for node in nodes
+    )
+
+
 @eventually
 def all_decide(nodes: Sequence[Paxos]) -> bool:
-    """Once anything was proposed where it could be heard, every node of the core decides."""
+    """Where a value was proposed, and a majority can be heard, it comes to a decision."""
     return all(node.decided is not None or node.proposal is None for node in nodes)

@@ -2,7 +2,9 @@
 
 from quorate.kernel import Operation, ms
 from quorate.protocols.consensus.paxos import Paxos
-from quorate.scenario.scenario import Scenario
+from quorate.scenario.adversaries import PartialBroadcast, Reboots
+from quorate.scenario.mutant import Mutant
+from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
 
 
@@ -11,10 +13,141 @@ def propose(bits: int, client: int, slot: int) -> Operation:
     return Operation("propose", None, 1 + client + 10 * slot)
 
 
+MUTANTS = (
+    Mutant(
+        name="vote-despite-promise",
+        rule="an acceptor that has promised a ballot votes in no lower one",
+        section="2.2, P1a",
+        old="if ballot >= self.promised:",
+        new="if True:",
+    ),
+    Mutant(
+        name="ignore-earlier-votes",
+        rule="a proposer takes over the value of the highest-numbered vote reported",
+        section="2.2, P2c",
+        old="votes = [vote for vote in self.promises.values() if vote]",
+        new="votes: list[Vote] = []",
+    ),
+    Mutant(
+        name="adopt-any-vote",
+        rule="of the votes reported, the highest-numbered counts",
+        section="2.2, P2c",
+        old="_, value = max(votes, default=(self.ballot, self.proposal))",
+        new="_, value = next(iter(votes), (self.ballot, self.proposal))",
+    ),
+    Mutant(
+        name="adopt-lowest-vote",
+        rule="of the votes reported, the highest-numbered counts",
+        section="2.2, P2c",
+        old="_, value = max(votes, default=(self.ballot, self.proposal))",
+        new="_, value = min(votes, default=(self.ballot, self.proposal))",
+    ),
+    Mutant(
+        name="propose-twice-in-a-ballot",
+        rule="a proposer issues one proposal in a ballot",
+        section="2.2",
+        old="if len(self.promises) == majority(self.peers):",
+        new="if len(self.promises) >= majority(self.peers):",
+    ),
+    Mutant(
+        name="propose-after-restart",
+        rule="a proposer that has forgotten its proposal begins a new ballot",
+        section="2.5",
+        old="if msg.ballot != self.ballot or self.proposal is None:",
+        new="if msg.ballot != self.ballot:",
+    ),
+    Mutant(
+        name="count-stale-promises",
+        rule="a proposal rests on promises to its own ballot",
+        section="2.2, phase 2a",
+        old="if msg.ballot != self.ballot or self.proposal is None:",
+        new="if self.proposal is None:",
+    ),
+    Mutant(
+        name="promise-quorum-of-one",
+        rule="a proposal rests on the promises of a majority",
+        section="2.2, phase 2a",
+        old="if len(self.promises) == majority(self.peers):",
+        new="if len(self.promises) == 1:",
+    ),
+    Mutant(
+        name="vote-quorum-of-one",
+        rule="a value is chosen by the votes of a majority",
+        section="2.1",
+        old="for _, vote in self.votes) >= majority(self.peers):",
+        new="for _, vote in self.votes) >= 1:",
+    ),
+    Mutant(
+        name="votes-counted-across-ballots",
+        rule="a value is chosen by a majority's votes in one ballot",
+        section="2.2",
+        old="if sum(vote == msg.vote for _, vote in self.votes)",
+        new="if sum(vote[1] == msg.vote[1] for _, vote in self.votes)",
+    ),
+    Mutant(
+        name="promise-volatile",
+        rule="an acceptor remembers its promise through a crash",
+        section="2.5",
+        old="promised: Durable[Ballot] = NO_BALLOT",
+        new="promised: Ballot = NO_BALLOT",
+    ),
+    Mutant(
+        name="vote-volatile",
+        rule="an acceptor remembers its last vote through a crash",
+        section="2.5",
+        old="last_vote: Durable[Vote | None] = None",
+        new="last_vote: Vote | None = None",
+    ),
+    Mutant(
+        name="ballot-volatile",
+        rule="a proposer never uses a ballot twice, not even after a crash",
+        section="2.5",
+        old="ballot: Durable[Ballot] = NO_BALLOT",
+        new="ballot: Ballot = NO_BALLOT",
+        needs="explore",
+    ),
+    Mutant(
+        name="vote-only-above-promise",
+        rule="an acceptor votes in the very ballot that it has promised",
+        section="2.2, P1a",
+        old="if ballot >= self.promised:",
+        new="if ballot > self.promised:",
+    ),
+    Mutant(
+        name="no-second-try",
+        rule="a proposer that got nowhere begins a higher ballot",
+        section="2.4",
+        old="if self.decided is None and self.proposal is not None:",
+        new="if False:",
+    ),
+    Mutant(
+        name="promise-again",
+        rule="an acceptor answers a prepare request above all earlier ones",
+        section="2.2, phase 1b",
+        old="if msg.ballot > self.promised:",
+        new="if msg.ballot >= self.promised:",
+        equivalent=True,
+    ),
+)
+
 scenario = Scenario(
     name="paxos",
     node=Paxos,
-    workload=Workload(model="consensus", draw=propose, interval=ms(150), slots=10),
-    duration=ms(3000),
-    heal=ms(2000),
+    configurations=(
+        Configuration("patient"),
+        Configuration("hasty", {"retry": (ms(10), ms(50))}),
+    ),
+    clients=5,
+    workload=Workload(model="consensus", draw=propose, interval=ms(100), slots=4),
+    adversaries=(PartialBroadcast, Reboots),
+    minima={
+        "operations ok": 800,
+        "operations concurrent on a key": 100,
+        "reached duel": 20,
+        "reached rediscovery": 10,
+        "crashes that lost steps": 20,
+    },
+    duration=ms(2500),
+    heal=ms(1500),
+    mutants=MUTANTS,
 )
