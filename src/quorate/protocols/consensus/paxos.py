@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from quorate.kernel import (
     Durable,
     Env,
+    Event,
     Map,
     Message,
     Monitor,
