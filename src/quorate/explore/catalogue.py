@@ -175,7 +175,9 @@ def mutate(module: str, mutant: Mutant) -> str:
     source = Path(spec.origin).read_text(encoding="utf-8")
     count = source.count(mutant.old)
     if count != 1:
-        raise Mistake(f"mutant {mutant.name}: its old text occurs {count} times in {module}, not once")
+        raise Mistake(
+            f"mutant {mutant.name}: its old text occurs {count} times in {module}, not once"
+        )
     return source.replace(mutant.old, mutant.new)
 
 

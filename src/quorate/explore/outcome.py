@@ -99,9 +99,7 @@ def history_of(world: World) -> History:
     return history
 
 
-def _not_linearizable(
-    world: World, explanation: Explanation | None, history: History
-) -> Violation:
+def _not_linearizable(world: World, explanation: Explanation | None, history: History) -> Violation:
     if explanation is None:
         return Violation(LINEARIZABILITY, len(world.records) - 1, "the history is not linearizable")
     record = explanation.impossible.complete_event
@@ -118,8 +116,7 @@ def _stuck(world: World) -> bool:
         if scenario.heal <= records[invoked].time <= scenario.duration - grace
     ]
     return bool(begun) and not any(
-        completed >= 0 and _status(world, completed) == "ok"
-        for _, completed in begun
+        completed >= 0 and _status(world, completed) == "ok" for _, completed in begun
     )
 
 

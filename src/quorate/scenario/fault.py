@@ -77,6 +77,4 @@ class ClockStep(msgspec.Struct, frozen=True, tag=True, gc=False):
     step: int
 
 
-Fault = (
-    Crash | Restart | Cut | Heal | Pause | Resume | Slow | Limit | ClockRate | ClockStep
-)
+Fault = Crash | Restart | Cut | Heal | Pause | Resume | Slow | Limit | ClockRate | ClockStep

@@ -10,7 +10,7 @@
     invoke c1 #0 at 210ms append x "a0 "
     after deliver n1→n2 AppendEntries #17: crash n2
 
-`->` may be written for `→`. Every parser here raises ValueError with a few words on what it expected.
+`->` may be written for `→`. Every parser here raises ValueError that says what it expected.
 """
 
 import re

@@ -96,6 +96,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         names = dict.fromkeys((self.node.__module__, *self.modules))
         return [value for name in names for value in vars(sys.modules[name]).values()]
 
+    @property
+    def quiet(self) -> int:
+        """When clients fall silent, so that the system can come to rest before the run ends."""
+        return (self.heal + self.duration) // 2 if self.heal else self.duration
+
     def servers(self) -> tuple[NodeId, ...]:
         """The ids of the servers: n1, n2, ..."""
         return tuple(NodeId(f"n{index + 1}") for index in range(self.nodes))

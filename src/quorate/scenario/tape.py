@@ -63,7 +63,7 @@ class Series:
         return ordinal, self.values[ordinal]
 
     def extend(self) -> None:
-        """Decide some more values ahead: twice as many each time, so that short series are cheap."""
+        """Decide more values ahead: twice as many each time, so that short series are cheap."""
         start = len(self.values)
         count = start or 8
         if self._secret is None:

@@ -37,8 +37,8 @@ class Judge:
         self._monitors = [monitor() for monitor in scenario.monitors]
         kinds: dict[PropertyKind, list[Property]] = {kind: [] for kind in PropertyKind}
         properties = scenario.properties or ()
-        for property in properties:
-            kinds[property.kind].append(property)
+        for claim in properties:
+            kinds[claim.kind].append(claim)
         self._always = kinds[PropertyKind.ALWAYS]
         self._sometimes = kinds[PropertyKind.SOMETIMES]
         self._each_step = kinds[PropertyKind.EACH_STEP]
@@ -106,17 +106,17 @@ class Judge:
         """Judge where the run has come to rest, long after the last fault."""
         nodes = [world.hosts[id].released for id in world.core]
         last = len(world.records) - 1
-        for property in self._eventually:
-            if not _holds(property.name, property.check, nodes):
-                return Violation(property.name, last, self._show(property, nodes))
+        for claim in self._eventually:
+            if not _holds(claim.name, claim.check, nodes):
+                return Violation(claim.name, last, self._show(claim, nodes))
         return None
 
     def _judge_step(
         self, plan: "_Plan", before: Node, event: Event, after: Node
     ) -> tuple[str, str] | None:
-        for property in plan.each_step:
-            if not _holds(property.name, property.check, before, event, after):
-                return property.name, self._difference(property, before, after)
+        for claim in plan.each_step:
+            if not _holds(claim.name, claim.check, before, event, after):
+                return claim.name, self._difference(claim, before, after)
         for monitor in plan.monitors:
             name = type(monitor).__name__
             if not _holds(name, monitor.watch, before, event, after):
@@ -125,12 +125,12 @@ class Judge:
 
     def _judge_states(self, plan: "_Plan") -> tuple[str, str] | None:
         states = self._states
-        for property in plan.always:
-            if not _holds(property.name, property.check, states):
-                return property.name, self._show(property, states)
-        for property in plan.sometimes:
-            name = property.name
-            if name not in self.reached and _holds(name, property.check, states):
+        for claim in plan.always:
+            if not _holds(claim.name, claim.check, states):
+                return claim.name, self._show(claim, states)
+        for claim in plan.sometimes:
+            name = claim.name
+            if name not in self.reached and _holds(name, claim.check, states):
                 self.reached.add(name)
         return None
 
@@ -140,16 +140,16 @@ class Judge:
         if role != self._scenario.role(before):
             self.roles[role] = self.roles.get(role, 0) + 1
 
-    def _show(self, property: Property, nodes: Sequence[Node]) -> str:
+    def _show(self, claim: Property, nodes: Sequence[Node]) -> str:
         """The claim, and the values that it looked at."""
-        fields = sorted(self._reads[property.name] - {"id", "peers"})
+        fields = sorted(self._reads[claim.name] - {"id", "peers"})
         seen = (f"{n.id}: " + _values(n, fields) for n in nodes)
-        return f"{_claim(property)} " + "; ".join(seen)
+        return f"{_doc(claim)} " + "; ".join(seen)
 
-    def _difference(self, property: Property, before: Node, after: Node) -> str:
-        fields = sorted(self._reads[property.name] - {"id", "peers"})
+    def _difference(self, claim: Property, before: Node, after: Node) -> str:
+        fields = sorted(self._reads[claim.name] - {"id", "peers"})
         old, new = _values(before, fields), _values(after, fields)
-        return f"{_claim(property)} {after.id}: {old} → {new}"
+        return f"{_doc(claim)} {after.id}: {old} → {new}"
 
 
 class _Plan(msgspec.Struct):
@@ -172,8 +172,8 @@ def _holds(name: str, check: Any, *arguments: Any) -> bool:
         ) from error
 
 
-def _claim(property: Property) -> str:
-    return property.doc.splitlines()[0] if property.doc else f"{property.name}."
+def _doc(claim: Property) -> str:
+    return claim.doc.splitlines()[0] if claim.doc else f"{claim.name}."
 
 
 def _sight(monitor: Monitor, after: Node) -> str:

@@ -46,6 +46,7 @@ class Nemesis:
         self._wake = 0
         self._remedies: list[tuple[int, int, Fault]] = []
         self._victim: NodeId | None = None
+        self._after_sync = False
         self.adversary: Adversary | None = None
         if conditions.adversary is not None:
             make = world.scenario.adversaries[conditions.adversary]
@@ -64,8 +65,10 @@ class Nemesis:
                 self._promise_remedy(fault)
         while self._remedies and self._remedies[0][0] <= world.time:
             faults.append(heappop(self._remedies)[2])
-        if self._victim is not None and (record.node == self._victim and record.released < 0):
-            faults += self._crash(self._victim)
+        if self._victim == record.node and (
+            record.kind == "sync" if self._after_sync else record.released < 0
+        ):
+            faults += self._crash(record.node)
             self._victim = None
         if world.time >= self._due and self._kinds:
             self._due = world.time + self._draw("gap", world.conditions.gap // 4, ms(1600))
@@ -80,8 +83,9 @@ class Nemesis:
         match kind:
             case "partition":
                 return self._partition()
-            case "crash" if self._draw("when", 0, 1):
-                self._victim = node  # As soon as it has something to lose.
+            case "crash" if when := self._draw("when", 0, 3):
+                # As soon as it has something to lose, or as others have learnt what it will forget.
+                self._victim, self._after_sync = node, when > 1
                 return []
             case "crash":
                 return self._crash(node)
@@ -108,7 +112,7 @@ class Nemesis:
         crash = Crash(node, keep, cut_short)
         if not world.scenario.recovers:
             return [crash]
-        return self._mend([crash], Restart(node), 1, 700)
+        return self._mend([crash], Restart(node), 1, (4, 60, 700)[self._draw("how long", 0, 2)])
 
     def _partition(self) -> list[Fault]:
         servers = self._world.servers
@@ -116,9 +120,9 @@ class Nemesis:
         shape = self._draw("shape", 0, 6)
         if shape == 6:  # Flapping: a split that comes and goes.
             links = split(order[: len(order) // 2], order[len(order) // 2 :])
-            for round in range(1, 4):
-                self._later(ms(60 * round), Heal(links))
-                self._later(ms(60 * round + 30), Cut(links))
+            for turn in range(1, 4):
+                self._later(ms(60 * turn), Heal(links))
+                self._later(ms(60 * turn + 30), Cut(links))
             return self._mend([Cut(links)], Heal(links), 300, 600)
         links = SHAPES[shape](order)
         return self._mend([Cut(links)], Heal(links), 20, 1500) if links else []
@@ -188,9 +192,7 @@ def bridge(order: list[NodeId]) -> tuple[Link, ...]:
 
 def chain(order: list[NodeId]) -> tuple[Link, ...]:
     """Each node can talk to its two neighbours in a row, and to nobody else."""
-    return tuple(
-        (a, b) for i, a in enumerate(order) for j, b in enumerate(order) if abs(i - j) > 1
-    )
+    return tuple((a, b) for i, a in enumerate(order) for j, b in enumerate(order) if abs(i - j) > 1)
 
 
 def quorum_loss(order: list[NodeId]) -> tuple[Link, ...]:

@@ -239,6 +239,8 @@ class World:
                 if chosen is not None:
                     series.override(ordinal, chosen)
             duration = self._duration(series, ordinal, value, effect, host)
+        elif value is not None:
+            series.values[ordinal] = None  # There was nothing to decide.
         now = self.time
         if host.rate_ppm:
             duration = host.virtual(duration)
@@ -422,9 +424,7 @@ class World:
             host.stalled.append((action, due))
         return host.paused or not host.up or host.incarnation != due.incarnation
 
-    def _own(
-        self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain
-    ) -> Series:
+    def _own(self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain) -> Series:
         series = host.own_series.get(verb)
         if series is None:
             is_client = host.index >= len(self.servers)
@@ -463,7 +463,7 @@ class World:
             host.own_series["invoke"] = series
         while series.count < workload.slots:
             ordinal, invocation = series.next()
-            if invocation is not None:
+            if invocation is not None and max(self.time, invocation[0]) < self.scenario.quiet:
                 when, operation = invocation
                 due = Due(host, 0, series, ordinal, self.time, -1, operation)
                 self.push(max(self.time, when), self._invoke, due)

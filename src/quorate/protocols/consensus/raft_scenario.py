@@ -3,7 +3,7 @@
 from quorate.kernel import ms
 from quorate.protocols.consensus.raft import Raft
 
-MUTANTS = ()
+from quorate.protocols.consensus.raft_mutants import MUTANTS
 from quorate.protocols.consensus.raft_state import Config
 from quorate.scenario.adversaries import all_adversaries
 from quorate.scenario.scenario import Configuration, Scenario

@@ -1,0 +1,203 @@
+"""From a failing run to the few decisions that it rests on.
+
+Every decision is tried at its quiet default, many at once and then fewer (delta debugging: Zeller
+and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002), and
+every fault is tried away. What is kept fails still, by the same property.
+"""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from quorate.explore.outcome import Outcome, judge
+from quorate.kernel.env import ms
+from quorate.scenario.conditions import LOST
+from quorate.scenario.fault import Fault
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.schedule import Schedule
+from quorate.scenario.tape import Label, Tape
+
+Unit = tuple[Label, Any, bool]
+"""A decision or a fault that may go: its label, its value, and whether it is a fault."""
+
+Progress = Callable[[int, int], None]
+"""Called after each attempt with how many attempts were made and how many decisions are left."""
+
+
+class Shrunk(msgspec.Struct):
+    """What is left of a failing run.
+
+    Attributes:
+        tape: what is left; running it fails.
+        outcome: that run.
+        attempts: how many runs it took.
+        is_minimal: whether every single decision left was tried away in vain; if not, the budget
+            ended first.
+    """
+
+    tape: Tape
+    outcome: Outcome
+    attempts: int
+    is_minimal: bool
+
+
+def shrink(
+    scenario: Scenario, found: Outcome, seconds: float = 20.0, progress: Progress | None = None
+) -> Shrunk:
+    """Shrink a failing run within a budget of wall-clock seconds."""
+    return _Shrinker(scenario, found, monotonic() + seconds, progress).run()
+
+
+class _Shrinker:
+    def __init__(
+        self,
+        scenario: Scenario,
+        found: Outcome,
+        deadline: float,
+        progress: Progress | None,
+    ) -> None:
+        assert found.violation is not None
+        self._property = found.violation.property
+        self._scenario = scenario
+        self._deadline = deadline
+        self._progress = progress
+        self._attempts = 0
+        self._configuration = found.world.configuration.name
+        self._best = found
+        self._units: list[Unit] = []
+        self._keep(found)
+
+    def run(self) -> Shrunk:
+        """Coarse first: whole kinds of decisions, then delta debugging, then one by one."""
+        self._to_first_configuration()
+        kinds: tuple[Callable[[Unit], bool], ...] = (
+            _is_pace,
+            _is_delay,
+            lambda unit: unit[0][0].startswith("fire"),
+            lambda unit: unit[0][0].startswith("choose"),
+            lambda unit: unit[2],
+            lambda unit: unit[0][0].startswith("invoke"),
+            lambda unit: unit[0][0].startswith("deliver"),
+        )
+        size = len(self._units) + 1
+        while len(self._units) < size and not self._is_over():
+            size = len(self._units)
+            for belongs in kinds:
+                self._without([unit for unit in self._units if belongs(unit)])
+            self._without(self._idle_timers())
+            for belongs in kinds:
+                self._reduce(belongs)
+        is_minimal = not self._is_over()
+        tape = _tape(self._units, self._configuration)
+        return Shrunk(tape, self._best, self._attempts, is_minimal)
+
+    def _idle_timers(self) -> list[Unit]:
+        """Durations of timers that were cancelled, replaced or lost before they fired."""
+        fired = {(r.series, r.ordinal) for r in self._best.world.records if r.kind == "fire"}
+        return [u for u in self._units if u[0][0].startswith("fire") and u[0] not in fired]
+
+    def _to_first_configuration(self) -> None:
+        first = self._scenario.configurations[0].name
+        if self._configuration != first:
+            outcome = self._try(self._units, first)
+            if outcome is not None:
+                self._configuration = first
+                self._keep(outcome)
+
+    def _reduce(self, belongs: Callable[[Unit], bool]) -> None:
+        """Delta debugging among the units of one kind."""
+        pieces = 2
+        while not self._is_over():
+            mine = [unit for unit in self._units if belongs(unit)]
+            if not mine:
+                return
+            length = max(1, len(mine) // pieces)
+            gone = False
+            for start in range(0, len(mine), length):
+                chunk = mine[start : start + length]
+                gone |= self._without(chunk)
+                if self._is_over():
+                    return
+            if length == 1 and not gone:
+                return
+            if not gone or pieces < len(mine):
+                pieces = min(2 * pieces, len(mine))
+
+    def _without(self, units: Sequence[Unit]) -> bool:
+        """Try the run without these; keep it if it still fails."""
+        removed = {(unit[0], unit[2], id(unit[1])) for unit in units}
+        rest = [u for u in self._units if (u[0], u[2], id(u[1])) not in removed]
+        if len(rest) == len(self._units) or self._is_over():
+            return False
+        outcome = self._try(rest, self._configuration)
+        if outcome is None:
+            return False
+        self._keep(outcome)
+        return True
+
+    def _try(self, units: Sequence[Unit], configuration: str) -> Outcome | None:
+        self._attempts += 1
+        outcome = judge(self._bounded(), _tape(units, configuration))
+        if self._progress is not None:
+            self._progress(self._attempts, len(self._units))
+        violation = outcome.violation
+        return outcome if violation and violation.property == self._property else None
+
+    def _bounded(self) -> Scenario:
+        """No attempt runs much longer than the failure needs."""
+        scenario, world = self._scenario, self._best.world
+        failed_at = world.records[-1].time
+        if world.violation is None or failed_at >= scenario.heal:
+            return scenario
+        return msgspec.structs.replace(scenario, duration=failed_at + ms(100))
+
+    def _keep(self, outcome: Outcome) -> None:
+        """What has not come up in the run is no part of it any more."""
+        self._best = outcome
+        tape = outcome.world.tape
+        self._units = [(label, value, False) for label, value in tape.entries().items()]
+        reached = {(record.series, record.ordinal) for record in outcome.world.records}
+        self._units += [
+            (label, fault, True)
+            for label, faults in tape.faults().items()
+            for fault in faults
+            if label in reached
+        ]
+
+    def _is_over(self) -> bool:
+        return monotonic() >= self._deadline
+
+
+def _is_pace(unit: Unit) -> bool:
+    return unit[0][0].startswith(("batch", "sync", "store"))
+
+
+def _is_delay(unit: Unit) -> bool:
+    return unit[0][0].startswith("deliver") and isinstance(unit[1], int) and unit[1] != LOST
+
+
+def _tape(units: Sequence[Unit], configuration: str) -> Tape:
+    entries: dict[Label, Any] = {}
+    faults: dict[Label, list[Fault]] = {}
+    for label, value, is_fault in units:
+        if is_fault:
+            faults.setdefault(label, []).append(value)
+        else:
+            entries[label] = value
+    return Tape(None, entries, faults, configuration)
+
+
+def schedule_of(outcome: Outcome, *, seed: int | None, nodes: int) -> Schedule:
+    """A run as a schedule, whether it was shrunk or not."""
+    world = outcome.world
+    return Schedule(
+        scenario=world.scenario.name,
+        nodes=nodes,
+        configuration=world.configuration.name,
+        violates=outcome.violation.property if outcome.violation else "",
+        seed=seed,
+        entries=world.tape.entries(),
+        faults=world.tape.faults(),
+    )
