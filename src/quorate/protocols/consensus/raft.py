@@ -46,7 +46,9 @@ from quorate.protocols.consensus.raft_properties import (
     a_snapshot_is_installed,
     an_entry_is_committed,
     leader_append_only,
+    match_index_grows,
     never_backwards,
+    nobody_disturbs_a_leader,
     one_leader_and_one_state,
     one_vote_per_term,
 )
@@ -63,7 +65,9 @@ __all__ = [
     "a_snapshot_is_installed",
     "an_entry_is_committed",
     "leader_append_only",
+    "match_index_grows",
     "never_backwards",
+    "nobody_disturbs_a_leader",
     "one_leader_and_one_state",
     "one_vote_per_term",
 ]

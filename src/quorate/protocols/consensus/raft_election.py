@@ -55,9 +55,7 @@ class Elections(RaftState):
             self.voted_for = self.id
             env.after(self.config.election, ElectionTimeout())
         self.votes = Set()
-        last_term = self.term_at(self.last_index)
-        assert last_term is not None, "the newest entry is in the log or ends the snapshot"
-        env.broadcast(RequestVote(self.current_term + pre, self.last_index, last_term, pre))
+        env.broadcast(RequestVote(self.current_term + pre, self.last_index, self.last_term, pre))
 
     @on(RequestVote)
     def vote(self, msg: RequestVote, env: Env) -> None:
@@ -83,9 +81,8 @@ class Elections(RaftState):
 
     def is_up_to_date(self, msg: RequestVote) -> bool:
         """§5.4.1. Whether the candidate's log ends in a later term, or is at least as long."""
-        last_term = self.term_at(self.last_index)
-        if msg.last_log_term != last_term:
-            return last_term is None or msg.last_log_term > last_term
+        if msg.last_log_term != self.last_term:
+            return msg.last_log_term > self.last_term
         return msg.last_log_index >= self.last_index
 
     @on(Vote)

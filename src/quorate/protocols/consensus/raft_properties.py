@@ -14,7 +14,13 @@ from quorate.kernel import (
     sometimes,
 )
 from quorate.protocols.consensus.raft_sessions import Entry
-from quorate.protocols.consensus.raft_state import LEADER, RaftState
+from quorate.protocols.consensus.raft_state import (
+    CANDIDATE,
+    LEADER,
+    PRE_CANDIDATE,
+    RaftState,
+    RequestVote,
+)
 from quorate.protocols.machines.key_value import KeyValue
 
 ON_ITS_WAY = 20
@@ -101,14 +107,15 @@ class StateMachineSafety(Monitor):
     applied: Log[Entry] = Log(start=1)
 
     def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
-        log, new = after.log, []
-        for index in range(max(before.commit_index + 1, log.start), after.commit_index + 1):
-            if index < self.applied.end:
-                if self.applied[index] != log[index]:
-                    return False
-            else:
-                new.append(log[index])
-        self.applied = self.applied.extend(new) if new else self.applied
+        end = after.commit_index + 1
+        for index in range(max(before.commit_index + 1, after.log.start), end):
+            if index > self.applied.end:
+                return True  # Of what came before, only a snapshot is known: see ExactlyOnce.
+            if index == self.applied.end:
+                self.applied = self.applied.extend(after.log[index:end])
+                break
+            if self.applied[index] != after.log[index]:
+                return False
         return True
 
 
@@ -125,6 +132,8 @@ class ExactlyOnce(Monitor):
     machines: Log[KeyValue] = Log((KeyValue(),))  # as they are after each index
 
     def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        if self.machines.end < after.log.start:
+            return False  # A snapshot of entries that nobody had applied.
         for index in range(self.machines.end, after.commit_index + 1):
             machine, entry = self.machines[index - 1], after.log[index]
             client, operation = entry.client, entry.operation
@@ -142,6 +151,26 @@ def one_vote_per_term(before: RaftState, event: Event, after: RaftState) -> bool
     if before.current_term != after.current_term or before.voted_for is None:
         return True
     return after.voted_for == before.voted_for
+
+
+@each_step
+def nobody_disturbs_a_leader(before: RaftState, event: Event, after: RaftState) -> bool:
+    """Who hears a leader helps no candidate, and who stands has asked before (thesis §4.2.3, §9.6).
+
+    So a server that was cut off and comes back costs no election.
+    """
+    if after.config.pre_vote and after.role == CANDIDATE != before.role:
+        return before.role == PRE_CANDIDATE
+    if after.config.check_quorum and before.leader is not None and isinstance(event, RequestVote):
+        return after.current_term == before.current_term
+    return True
+
+
+@each_step
+def match_index_grows(before: RaftState, event: Event, after: RaftState) -> bool:
+    """While it leads, what a leader knows of a follower's log only increases (Figure 2)."""
+    stays = before.role == after.role == LEADER and before.current_term == after.current_term
+    return not stays or all(after.match_index[p] >= before.match_index[p] for p in after.peers)
 
 
 @each_step

@@ -173,6 +173,11 @@ class RaftState(Node):
         """The index of the newest entry, which may be in the snapshot."""
         return self.log.end - 1
 
+    @property
+    def last_term(self) -> int:
+        """The term of the newest entry."""
+        return self.log[self.last_index].term if self.log else self.snapshot.term
+
     def term_at(self, index: int) -> int | None:
         """The term of the entry at `index`; None if we do not have it, or no longer."""
         if self.log.start <= index < self.log.end:
