@@ -11,9 +11,10 @@ from quorate.check.linearizability import Budget, check_history
 from quorate.check.models import Model, model_named
 from quorate.errors import Mistake
 from quorate.kernel.env import Complete
-from quorate.kernel.node import Invoke
+from quorate.kernel.node import Invoke, step
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Tape
+from quorate.simulate.self_check import checked_step
 from quorate.simulate.world import World
 from quorate.trace.record import Violation
 from quorate.verdict import Verdict
@@ -43,9 +44,14 @@ class Outcome(msgspec.Struct):
     reason: str = ""
 
 
-def judge(scenario: Scenario, tape: Tape, *, explained: bool = False) -> Outcome:
-    """Run a tape to its end and judge it. `explained` asks for the checker's explanation."""
-    world = World(scenario, tape)
+def judge(
+    scenario: Scenario, tape: Tape, *, explained: bool = False, self_check: bool = False
+) -> Outcome:
+    """Run a tape to its end and judge it.
+
+    `explained` asks for the checker's explanation; `self_check` runs every step twice.
+    """
+    world = World(scenario, tape, checked_step if self_check else step)
     world.run()
     return judge_world(world, explained=explained)
 

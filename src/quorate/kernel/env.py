@@ -75,7 +75,7 @@ class Env:
         effects: what the step has asked for so far, in order.
     """
 
-    __slots__ = ("_choose", "effects", "id", "now", "peers", "sender", "wall")
+    __slots__ = ("chooser", "effects", "id", "now", "peers", "sender", "wall")
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Env:
         self.peers = peers
         self.now = self.wall = 0
         self.effects: list[Effect] = []
-        self._choose = choose
+        self.chooser = choose
 
     def send(self, to: NodeId, message: Message, *, ahead: bool = False) -> None:
         """Send, once every earlier durable change of this node is on disk.
@@ -127,7 +127,7 @@ class Env:
 
         The first option is the quiet default.
         """
-        choice: T = self._choose(name, options)
+        choice: T = self.chooser(name, options)
         return choice
 
     def store(self, name: str, value: object) -> None:

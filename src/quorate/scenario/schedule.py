@@ -53,7 +53,6 @@ class Schedule(msgspec.Struct, kw_only=True):
     order: list[Label | Fault] | None = None
     causes: dict[Label, str] = {}
 
-    @property
     def decisions(self) -> int:
         """How many decisions differ from the default."""
         events = self.order or ()

@@ -11,6 +11,7 @@ from quorate.kernel.node import Event, Node
 from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.host import Host, fields_getter
+from quorate.simulate.watchdog import StepNeverEnds
 from quorate.trace.record import Record, Violation
 
 if TYPE_CHECKING:
@@ -93,8 +94,10 @@ class Judge:
         if self._watch:
             self._values[host.index] = (object(),) * len(self._names)
 
-    def raised(self, record: Record, error: Exception) -> Violation:
-        """A handler that raises is a failure of the node's."""
+    def raised(self, record: Record, error: BaseException) -> Violation:
+        """A handler that raises, or never ends, is a failure of the node's."""
+        if isinstance(error, StepNeverEnds):
+            return Violation("step_ends", record.id, f"{record.node}: {error}")
         trace, place = error.__traceback__, ""
         while trace is not None:
             place = f"{trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"

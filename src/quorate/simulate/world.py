@@ -11,7 +11,7 @@ from operator import is_
 from typing import Any
 
 from quorate.errors import Mistake
-from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
+from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
 from quorate.kernel.node import BatchEnd, Event, Invoke, Node, Start, Stored, step
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
@@ -24,15 +24,19 @@ from quorate.scenario.conditions import (
     NetworkDomain,
 )
 from quorate.scenario.fault import Fault
+from quorate.scenario.notation import format_duration
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Series, Tape
 from quorate.simulate.faults import Faults
 from quorate.simulate.host import Due, Host, Pending
 from quorate.simulate.judge import Judge
 from quorate.simulate.nemesis import Nemesis
+from quorate.simulate.watchdog import StepNeverEnds, watched
 from quorate.trace.record import Flight, Kind, Record, Violation
 
 Action = Callable[[Any], None]
+RunStep = Callable[[Node, Event, Env], Node]
+"""`kernel.step`, or one that checks the step as well."""
 FRACTION = FractionDomain()
 QUIET_NETWORK = NetworkDomain()
 BITS = 64
@@ -48,11 +52,13 @@ class World:
         steps: how many handlers have run.
         operations: (process, invoking record, completing record or -1), in order of invocation.
         violation: the first property that failed; the run ends there.
+        misfits: entries of the tape that could not be followed, and why; the default was taken.
         exhausted: whether the run was given up for its budget of steps.
         healed, core: whether the liveness phase has begun, and the servers that it is about.
     """
 
-    def __init__(self, scenario: Scenario, tape: Tape) -> None:
+    def __init__(self, scenario: Scenario, tape: Tape, run_step: RunStep = step) -> None:
+        self._run_step = run_step
         self.scenario = scenario
         self.tape = tape
         self.conditions = scenario.conditions(tape.seed)
@@ -63,6 +69,7 @@ class World:
         self.operations: list[tuple[int, int, int]] = []
         self.violation: Violation | None = None
         self.exhausted = False
+        self.misfits: list[str] = []
         self.healed = False
         self.servers = scenario.servers()
         self.core = self.servers
@@ -92,12 +99,14 @@ class World:
 
     def run(self) -> None:
         """Run to the end of virtual time, the first violation, or the budget of steps."""
-        for host in self.hosts.values():
-            self.start(host)
         if self.scenario.heal:
             self.push(self.scenario.heal, self._heal, None)
-        with collector_at_rest():
-            self._loop()
+        with collector_at_rest(), watched(self):
+            for host in self.hosts.values():
+                if self.violation is None:
+                    self.start(host)
+            if self.violation is None:
+                self._loop()
         if not self.violation and not self.exhausted and self.healed:
             self.violation = self.judge.at_rest(self)
 
@@ -150,8 +159,10 @@ class World:
         env.effects = effects
         before = host.node
         try:
-            after = step(before, event, env)
-        except Exception as error:
+            after = self._run_step(before, event, env)
+        except (Exception, StepNeverEnds) as error:
+            if isinstance(error, Mistake):
+                raise Mistake(f"{series} #{ordinal} at {time} ns: {error}") from error
             self._raised(host, event, error, kind, series, ordinal, cause, flight)
             return
         host.node = after
@@ -188,7 +199,7 @@ class World:
         if self._reactive:
             self._react(record)
 
-    def _raised(self, host: Host, event: Event, error: Exception, *place: Any) -> None:
+    def _raised(self, host: Host, event: Event, error: BaseException, *place: Any) -> None:
         kind, series, ordinal, cause, flight = place
         record = Record(
             len(self.records), self.time, kind, host.id, host.incarnation, series, ordinal, event,
@@ -257,12 +268,14 @@ class World:
         span = bounds.high - bounds.low
         if ordinal in series.overrides:
             duration: int = series.overrides[ordinal]
-            if not bounds.low <= duration <= bounds.high:
-                raise Mistake(
-                    f"{series.name} #{ordinal}: {duration} ns is outside the timer's bounds "
-                    f"{bounds.low}..{bounds.high} ns; choose a duration between them"
-                )
-            return duration
+            if bounds.low <= duration <= bounds.high:
+                return duration
+            low, high = format_duration(bounds.low), format_duration(bounds.high)
+            self.misfits.append(
+                f"{series.name} #{ordinal} cannot be after {format_duration(duration)}: "
+                f"the timer was set for {low} to {high}"
+            )
+            value = series.values[ordinal] = None
         if value is None:
             return bounds.low + span * (host.index % len(self.servers)) // len(self.servers)
         duration = bounds.low + (span * value >> BITS)
@@ -445,7 +458,16 @@ class World:
         ordinal, value = series.next()
         choice = options[0]
         if ordinal in series.overrides:
-            choice = _option(options, series.overrides[ordinal], f"{series.name} #{ordinal}")
+            named = [option for option in options if str(option) == series.overrides[ordinal]]
+            if named:
+                choice = named[0]
+            else:
+                names = ", ".join(str(option) for option in options)
+                self.misfits.append(
+                    f"{series.name} #{ordinal} cannot be {series.overrides[ordinal]}: "
+                    f"there are {names}"
+                )
+                series.values[ordinal] = None
         elif value is not None:
             choice = options[value % len(options)]
             series.values[ordinal] = None if choice == options[0] else str(choice)
@@ -519,14 +541,6 @@ class World:
     def strike(self, fault: Fault, cause: int) -> bool:
         """Let a fault happen now; False if it cannot, as a crash of a crashed node."""
         return self.faults.strike(fault, cause)
-
-
-def _option(options: Sequence[Any], text: str, label: str) -> Any:
-    for option in options:
-        if str(option) == text:
-            return option
-    names = ", ".join(str(option) for option in options)
-    raise Mistake(f"{label}: no option is called {text!r}; there are {names}")
 
 
 @contextmanager

@@ -1,0 +1,242 @@
+"""Many seeds over all cores, until one fails or enough have been tried.
+
+The work goes to any `concurrent.futures.Executor`, so more machines are a matter of which executor
+is passed. Tasks and results are plain data.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from multiprocessing import get_context
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.explore.catalogue import Aim, load
+from quorate.explore.outcome import judge
+from quorate.explore.shrink import schedule_of, shrink
+from quorate.kernel.properties import PropertyKind
+from quorate.scenario.schedule import Schedule, format_schedule
+from quorate.scenario.tape import Tape
+from quorate.trace.causality import causal_past
+from quorate.verdict import Verdict
+
+CHUNK = 4
+"""Seeds in one task: large enough to outweigh its passage, small enough to stop soon."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A seed whose run failed."""
+
+    seed: int
+    property: str
+    message: str
+
+
+class Tally(msgspec.Struct):
+    """What a campaign has done so far; it can be written to a file and gone on with.
+
+    Attributes:
+        first: the first seed; `runs` seeds from there on were tried, but for those in `failures`
+            that ended a task early.
+        counters: the sum of what happened in all runs.
+        unknown: how many runs could not be judged, by reason.
+    """
+
+    aim: Aim
+    first: int
+    runs: int = 0
+    steps: int = 0
+    counters: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    failures: list[Failure] = []
+
+    def add(self, other: "Tally") -> None:
+        """Take in what another task has done."""
+        self.runs += other.runs
+        self.steps += other.steps
+        self.counters = dict(Counter(self.counters) + Counter(other.counters))
+        self.unknown = dict(Counter(self.unknown) + Counter(other.unknown))
+        self.failures = sorted([*self.failures, *other.failures], key=lambda f: f.seed)
+
+    def shortfalls(self) -> list[str]:
+        """Why a campaign without failure is still no `pass`: one sentence each."""
+        if not self.runs:
+            return ["no run was finished"]
+        scenario = load(self.aim)
+        lines = [f"{count} runs could not be judged: {r}" for r, count in self.unknown.items()]
+        for claim in scenario.properties or ():
+            is_reached = self.counters.get(f"reached {claim.name}", 0) > 0
+            if claim.kind is PropertyKind.SOMETIMES and not is_reached:
+                lines.append(f"never reached: {claim.name}. {claim.doc}".rstrip())
+        if self.aim.faults is None:
+            for name, minimum in scenario.minima.items():
+                reached = self.counters.get(name, 0)
+                if reached * 100 < minimum * self.runs:
+                    rate = reached * 100 / self.runs
+                    lines.append(f"{name}: {rate:.1f} in 100 runs, at least {minimum} are needed")
+        return lines
+
+    def verdict(self) -> Verdict:
+        """The verdict on the whole campaign."""
+        if self.failures:
+            return Verdict.FAIL
+        return Verdict.UNKNOWN if self.shortfalls() else Verdict.PASS
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A failure that was shrunk.
+
+    Attributes:
+        schedule: what is left, as the text of a schedule file.
+        decisions: how many decisions in it differ from the default.
+        causal_steps: how many steps are in the failure's causal past.
+        attempts, seconds: what shrinking took.
+        is_minimal: whether no single decision more can go.
+    """
+
+    failure: Failure
+    schedule: str
+    decisions: int
+    causal_steps: int
+    attempts: int
+    seconds: float
+    is_minimal: bool
+
+
+Progress = Callable[[Tally], None]
+
+
+def hunt(
+    tally: Tally,
+    *,
+    seeds: int | None = None,
+    seconds: float | None = None,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    keep_going: bool = False,
+    progress: Progress | None = None,
+) -> Tally:
+    """Go on with a campaign for so many seeds more, or so many seconds.
+
+    Ends at the first failure unless `keep_going`. An interrupt (Ctrl-C) ends it too: what was done
+    until then is in `tally`, which is also what is returned.
+    """
+    load(tally.aim)  # A mistake in the name should be told here, not by a worker.
+    deadline = None if seconds is None else monotonic() + seconds
+    stop = None if seeds is None else tally.first + tally.runs + seeds
+    with _executor(executor, jobs) as pool:
+        _campaign(tally, pool, stop, deadline, jobs or _cores(), keep_going, progress)
+    return tally
+
+
+def _campaign(
+    tally: Tally,
+    pool: Executor,
+    stop: int | None,
+    deadline: float | None,
+    jobs: int,
+    keep_going: bool,
+    progress: Progress | None,
+) -> None:
+    next_seed = tally.first + tally.runs
+    running: set[Future[Tally]] = set()
+    try:
+        while True:
+            is_over = deadline is not None and monotonic() >= deadline
+            is_over |= bool(tally.failures) and not keep_going
+            while not is_over and len(running) < 2 * jobs and (stop is None or next_seed < stop):
+                count = CHUNK if stop is None else min(CHUNK, stop - next_seed)
+                running.add(pool.submit(try_seeds, tally.aim, next_seed, count, keep_going))
+                next_seed += count
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                tally.add(future.result())
+            if progress is not None:
+                progress(tally)
+            if tally.failures and not keep_going:
+                for future in running:
+                    future.cancel()
+                running = {future for future in running if not future.cancelled()}
+    except KeyboardInterrupt:
+        for future in running:
+            future.cancel()
+
+
+def try_seeds(aim: Aim, first: int, count: int, keep_going: bool) -> Tally:
+    """What a worker does: run and judge some seeds."""
+    scenario = load(aim)
+    tally = Tally(aim, first)
+    counters: Counter[str] = Counter()
+    for seed in range(first, first + count):
+        outcome = judge(scenario, Tape(seed), self_check=seed % SELF_CHECK_EVERY == 0)
+        tally.runs += 1
+        tally.steps += outcome.world.steps
+        counters.update(outcome.counters)
+        if outcome.violation is not None:
+            violation = outcome.violation
+            tally.failures.append(Failure(seed, violation.property, violation.message))
+            if not keep_going:
+                break
+        elif outcome.verdict is Verdict.UNKNOWN:
+            tally.unknown[outcome.reason] = tally.unknown.get(outcome.reason, 0) + 1
+    tally.counters = dict(counters)
+    return tally
+
+
+SELF_CHECK_EVERY = 500
+"""Every such seed runs each step twice, to name a node that is no function of its input."""
+
+
+def shrink_seed(aim: Aim, seed: int, seconds: float) -> Found:
+    """Run a failing seed again and shrink it, within a budget of wall-clock seconds."""
+    started = monotonic()
+    scenario = load(aim)
+    outcome = judge(scenario, Tape(seed))
+    if outcome.violation is None:
+        raise Mistake(f"seed {seed} of {aim.name} does not fail")
+    left = shrink(scenario, outcome, seconds)
+    schedule = schedule_of(left.outcome, seed=seed, nodes=aim.nodes)
+    violation = left.outcome.violation
+    assert violation is not None
+    past = causal_past(left.outcome.world.records, violation.record)
+    return Found(
+        Failure(seed, violation.property, violation.message),
+        format_schedule(schedule, (violation.message,)),
+        schedule.decisions(),
+        len(past),
+        left.attempts,
+        monotonic() - started,
+        left.is_minimal,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
+    """The executor that was given, or processes of our own, started afresh on every platform."""
+    if given is not None:
+        yield given
+        return
+    context: Any = get_context("spawn")
+    with ProcessPoolExecutor(jobs or _cores(), context, initializer=ignore_interrupts) as pool:
+        yield pool
+
+
+def ignore_interrupts() -> None:
+    """Workers leave Ctrl-C to the process that collects their results."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+__all__ = ["Failure", "Found", "Schedule", "Tally", "hunt", "shrink_seed", "try_seeds"]
