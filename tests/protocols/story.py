@@ -55,6 +55,10 @@ class Story(Network[NodeT]):
         for origin, target, message in self._take(kind, source, targets):
             self.lines.append(f"  {origin}→{target} {message!r} is lost")
 
+    def under_way(self, kind: type[Message]) -> list[Message]:
+        """The messages of this kind that have neither arrived nor been lost."""
+        return [message for _, _, message in self.queue if isinstance(message, kind)]
+
     def crash(self, id: NodeId, restart: bool = True) -> None:
         self.lines.append(f"  {id} crashes")
         super().crash(id, restart)

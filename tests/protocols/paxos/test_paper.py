@@ -224,7 +224,7 @@ def test_a_proposer_remembers_its_highest_ballot_through_a_crash() -> None:
     ask(network, N1, 5)
     network.arrive(Prepare, "n1", "n2", "n3")
     network.arrive(Promise)
-    assert network.messages(Accept) == [Accept((ballot(1, N1), 5))] * 3
+    assert network.under_way(Accept) == [Accept((ballot(1, N1), 5))] * 3
     network.crash(N1)
     assert network.nodes[N1].promised == NO_BALLOT
     ask(network, N1, 6, number=2)
@@ -270,7 +270,7 @@ def test_duelling_proposers(golden: Callable[[str, str], None]) -> None:
         story.fire(first, Retry())
         story.arrive(Prepare, first)
         story.arrive(Promise, "", second)
-        if story.messages(Accept):
+        if story.under_way(Accept):
             story.arrive(Accept, second)
         assert all(node.decided is None for node in story.nodes.values())
     story.tell("n1 leaves n2 alone.")

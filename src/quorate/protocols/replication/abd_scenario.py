@@ -77,6 +77,8 @@ MUTANTS = (
         section="ABD, communicate",
         old="recorded = phase.recorded | {env.sender}",
         new="recorded = (*phase.recorded, env.sender)",
+        # Of three servers the coordinator, which has recorded first, and any other are a majority.
+        needs="5 servers",
     ),
     Mutant(
         name="query-quorum-of-one",
