@@ -8,6 +8,7 @@ because the whole does, and not because a write that somebody read was taken awa
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from time import monotonic
 
 import msgspec
 
@@ -17,8 +18,12 @@ from quorate.check.part import OutOfRoom, Part, Room
 from quorate.check.search import Search
 from quorate.check.story import sentence, timeline
 
-STEPS = 1_000_000
+STEPS = 300_000
 """What an explanation may cost in all: placements tried, and operations laid out."""
+SECONDS = 5.0
+"""What it may last. Then the shortest story found so far is told."""
+STRIDE = 2_000
+"""Steps between two looks at the clock."""
 MEMORY_BYTES = 1 << 28
 _FOREVER = 1 << 62
 
@@ -97,6 +102,7 @@ class _Judge:
         self.model = model
         self.history = history
         self.left = steps
+        self._deadline = monotonic() + SECONDS
 
     def order(self, operations: Sequence[Operation]) -> list[Operation] | None:
         search = self._search(operations)
@@ -109,12 +115,16 @@ class _Judge:
 
     def _search(self, operations: Sequence[Operation]) -> Search | None:
         self.left -= len(operations)
+        if monotonic() > self._deadline:
+            self.left = 0
         if self.left <= 0:
             return None
         try:
             part = Part(operations, self.model, self.history.place, Room(MEMORY_BYTES))
             search = Search(part)
-            search.run(max(self.left // 4, 1000))
+            enough = max(self.left // 4, 1000)
+            while search.found is None and search.steps < enough and monotonic() < self._deadline:
+                search.run(min(STRIDE, enough - search.steps))
         except OutOfRoom:
             return None
         self.left -= search.steps

@@ -7,7 +7,7 @@ must then be true, because the search trusts them.
 """
 
 import difflib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from enum import Enum
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 
@@ -59,6 +59,17 @@ class Seen(NamedTuple):
     result: Value | Mark
 
 
+class Implied(NamedTuple):
+    """`second` is possible only once `first`, which undoes what `cause` did, has been done.
+
+    `first` and `second` are (f, result), `cause` is (f, value).
+    """
+
+    cause: tuple[str, Value]
+    first: tuple[str, Value]
+    second: tuple[str, Value]
+
+
 class Model:
     """A deterministic object, without concurrency. Instances hold no state of their own."""
 
@@ -85,12 +96,16 @@ class Model:
         """
         return True
 
-    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
         """Whether operations whose `effect` leaves SOME_STATE may lead from `before` to `after`.
 
-        `used` names the operations that occur in the history.
+        `used` has the (f, value) of all operations in the history.
         """
         return True
+
+    def implies(self, before: State, after: State) -> Iterable[Implied]:
+        """What must still happen, and in which order, because of this step."""
+        return ()
 
 
 def _pair(f: str, value: Value) -> tuple[Value, Value]:
@@ -178,7 +193,7 @@ class KeyValue(CasRegister):
         made = self.effect(*other).after
         return made is not SAME_STATE and _text(needed).startswith(_text(made))
 
-    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
         return _text(after).startswith(_text(before))
 
 
@@ -227,10 +242,11 @@ class Counter(Model):
             return Effect(ANY_STATE if result is UNKNOWN else result, SAME_STATE)
         return Effect(ANY_STATE, SOME_STATE if _amount(f, value) else SAME_STATE)
 
-    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
-        if used <= {"increment", "read"} and isinstance(before, int) and isinstance(after, int):
-            return before <= after
-        return True
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
+        assert isinstance(before, int)
+        assert isinstance(after, int)
+        amounts = [_amount(f, value) for f, value in used if f != "read"]
+        return (after >= before or min(amounts) < 0) and (after <= before or max(amounts) > 0)
 
 
 def _amount(f: str, value: Value) -> int:
@@ -272,9 +288,13 @@ class SetOfValues(Model):
         # Without its `remove`, an `add` would be seen by those who rightly saw nothing.
         return observer.value == other.value
 
-    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
         assert isinstance(before, frozenset)
-        return "remove" in used or (isinstance(after, frozenset) and before <= after)
+        assert isinstance(after, frozenset)
+        gone, new = before - after, after - before
+        return all(("remove", item) in used for item in gone) and all(
+            ("add", item) in used for item in new
+        )
 
 
 def _members(f: str, result: Value | Mark) -> State:
@@ -312,6 +332,15 @@ class Queue(Model):
 
     def watches(self, observer: Seen, other: Seen) -> bool:
         return _passed(observer) == _passed(other)
+
+    def implies(self, before: State, after: State) -> Iterable[Implied]:
+        assert isinstance(before, tuple)
+        assert isinstance(after, tuple)
+        last = after[-1] if len(after) > len(before) else None
+        if last is None or last in before:
+            return
+        for earlier in before:
+            yield Implied(("enqueue", earlier), ("dequeue", earlier), ("dequeue", last))
 
 
 def _passed(op: Seen) -> Value | Mark:
@@ -351,7 +380,7 @@ class Consensus(Model):
             return Effect(ANY_STATE, SOME_STATE)
         return Effect(SOME_STATE, result) if result == value else Effect(result, SAME_STATE)
 
-    def reaches(self, before: State, after: State, used: frozenset[str]) -> bool:
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
         return before is None or before == after
 
 

@@ -5,6 +5,7 @@ unknown outcome follow, in the order of their invocations. Like operations share
 are small numbers, and what the model says of a code in a state is asked once.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from sys import getsizeof
 from typing import TypeAlias
@@ -18,6 +19,7 @@ from quorate.check.models import (
     UNKNOWN,
     Mark,
     Model,
+    Seen,
     State,
 )
 from quorate.errors import Mistake
@@ -26,6 +28,8 @@ ANY, SOME, SAME = -1, -2, -3
 """The states ANY_STATE, SOME_STATE and SAME_STATE as numbers."""
 Place: TypeAlias = Callable[[Operation], str]
 """Where an operation was recorded, for a message."""
+Makers: TypeAlias = tuple[list[int], list[int]]
+"""Numbers of operations, in order, and of those of unknown outcome."""
 NO = -1
 """The next state of an operation that is not possible."""
 OPERATION_BYTES = 1000
@@ -81,7 +85,7 @@ class Part:
         self._shifts: dict[str | None, int] = {}
         self._shift: list[int] = []
         self._reaches: dict[tuple[int, int], bool] = {}
-        self._used = frozenset({op.f for op in operations})
+        self._used: frozenset[tuple[str, Value]] | None = None
 
         ok = [op for op in operations if op.status == "ok"]
         codes = [self._code_of(op, op.result) for op in ok]
@@ -105,6 +109,7 @@ class Part:
         self.called_pure: list[int] = []
         self.called_unseen: list[int] = []
         self.called_unknown: list[int] = []
+        self.is_single = len(self._shifts) <= 1
         self._lay_out(ok, codes, order)
 
     def take(self, count: int) -> None:
@@ -195,13 +200,39 @@ class Part:
         return known
 
     def _ask_reaches(self, before: int, after: int) -> bool:
-        shift = (before.bit_length() - 1) // _FIELD_BITS * _FIELD_BITS
-        if not 0 < after >> shift < 1 << _FIELD_BITS:
+        if (before.bit_length() - 1) // _FIELD_BITS != (after.bit_length() - 1) // _FIELD_BITS:
             return False  # Another key's.
+        if self._used is None:
+            self._used = frozenset((op.f, op.value) for op in self._examples)
         self.take(150)
-        first = self._states[(before >> shift) - 1]
-        last = self._states[(after >> shift) - 1]
-        return self.model.reaches(first, last, self._used)
+        return self.model.reaches(self.state(before), self.state(after), self._used)
+
+    def is_left(self, makers: Makers, needed_by: int, r: int, ahead: int, used: int) -> bool:
+        """Whether one of `makers` is unplaced and can be placed before `needed_by`."""
+        known, unknown = makers
+        called = self.called[needed_by]
+        for place in range(bisect_left(known, r), len(known)):
+            i = known[place]
+            if i < needed_by:
+                if not ahead >> (i - r) & 1:
+                    return True
+            elif i > needed_by:
+                behind = i - needed_by
+                if called >> behind & 1 and not ahead >> (i - r) & 1:
+                    return True
+                if behind >= called.bit_length():
+                    break
+        return any(not used >> u & 1 for u in unknown if u < self.called_unknown[needed_by])
+
+    def seen(self) -> list[Seen]:
+        """What each code stands for."""
+        pairs = zip(self._examples, self._results, strict=True)
+        return [Seen(op.f, op.value, result) for op, result in pairs]
+
+    def state(self, field_state: int) -> State:
+        """The model's state that the number of a field's state stands for."""
+        shift = (field_state.bit_length() - 1) // _FIELD_BITS * _FIELD_BITS
+        return self._states[(field_state >> shift) - 1]
 
     def _find_needs(self) -> dict[int, tuple[int, int]]:
         needs: dict[int, tuple[int, int]] = {}
@@ -274,7 +305,7 @@ class Part:
             self.called_unknown.append(called)
 
     def _unseen(self) -> set[int]:
-        if not self.exact or len(self._shifts) > 1:
+        if not self.exact or not self.is_single:
             return set()
         return {
             code

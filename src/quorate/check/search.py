@@ -22,16 +22,15 @@ On top of that, none of which changes a verdict:
 from bisect import bisect_left
 from typing import TypeAlias
 
+from quorate.check.foresight import Foresight
 from quorate.check.history import Operation
-from quorate.check.part import ANY, NO, SAME, SOME, Part
+from quorate.check.part import ANY, NO, SAME, SOME, Makers, Part
 
 Configuration: TypeAlias = tuple[int, int, int, int]
 """(r, ahead, used, state): all operations below r are placed; bit d of `ahead` says that r + d
 is; bit u of `used` says that the u-th of unknown outcome is; and the state they lead to."""
 Frame: TypeAlias = tuple[Configuration, list[int] | None, int]
 """A configuration, the moves not yet tried there (None: only the first was), the move made."""
-Makers: TypeAlias = tuple[list[int], list[int]]
-"""The numbers of operations that can bring a state about, and those of unknown outcome."""
 FAILED_BYTES = 350
 """What one remembered configuration takes, rounded up from measurements."""
 
@@ -57,6 +56,9 @@ class Search:
         self._at: Configuration | None = (0, 0, 0, part.initial)
         self._limit = 0
         self._began = False
+        self._patience = 2 * part.count + 200
+        self._foresight: Foresight | None = None
+        self._unseen = part.called_unseen
         self._frames: list[Frame] = []
         self._failed: dict[tuple[int, int, int], tuple[int, ...]] = {}
         self._makers: dict[int, Makers] = {}
@@ -161,6 +163,9 @@ class Search:
             self._began = True
             if not self._can_begin():
                 frames.clear()
+        elif self._foresight is None and self.steps > self._patience:
+            self._foresight = Foresight(self.part)
+            self._unseen = self._foresight.unseen
         while frames:
             if self.steps >= self._limit:
                 return None
@@ -201,6 +206,8 @@ class Search:
                 if there != NO:
                     (soon if there == wanted else late).append(ahead_by)
         unlikely: list[int] = []
+        if self._foresight is not None:
+            used |= self._foresight.useless
         for u in range(part.called_unknown[r]):
             code = codes[part.count + u]
             if not used >> u & 1 and code not in seen:
@@ -241,9 +248,13 @@ class Search:
                         return None
             if part.grows and not self._can_grow(there, code, r, ahead, used):
                 return None
+            if self._foresight is not None and not self._is_foreseen(
+                here, there, (r, ahead, used, state), part.field[code]
+            ):
+                return None
             state ^= here ^ there
         if part.before[code] == ANY and part.after[code] >= 0:
-            ahead |= part.called_unseen[r]
+            ahead |= self._unseen[r]
         return r, ahead, used, state
 
     def _possible_now(self, r: int, ahead: int, here: int, moving: int) -> int:
@@ -280,24 +291,22 @@ class Search:
 
     def _returns(self, state: int, needed_by: int, r: int, ahead: int, used: int) -> bool:
         """Whether an unplaced operation can bring `state` back before `needed_by` is placed."""
-        part = self.part
         makers = self._makers.get(state)
         if makers is None:
             makers = self._makers[state] = self._find_makers(state)
-        known, unknown = makers
-        called = part.called[needed_by]
-        for place in range(bisect_left(known, r), len(known)):
-            i = known[place]
-            if i < needed_by:
-                if not ahead >> (i - r) & 1:
-                    return True
-            elif i > needed_by:
-                behind = i - needed_by
-                if called >> behind & 1 and not ahead >> (i - r) & 1:
-                    return True
-                if behind >= called.bit_length():
-                    break
-        return any(not used >> u & 1 for u in unknown if u < part.called_unknown[needed_by])
+        return self.part.is_left(makers, needed_by, r, ahead, used)
+
+    def _is_foreseen(self, here: int, there: int, at: Configuration, field: int) -> bool:
+        """Whether a step of one field does not cut off what must still come; asked when stuck."""
+        r, ahead, used, _ = at
+        part, foresight = self.part, self._foresight
+        assert foresight is not None
+        if foresight.has_order:
+            return foresight.keeps_order((here, there), field, r, ahead, used)
+        return not part.grows or all(
+            self._returns(part.before[part.code[number]], number, r, ahead, used)
+            for number in foresight.endangered(here, there, r, ahead)
+        )
 
     def _find_makers(self, state: int) -> Makers:
         """The operations that leave `state` behind, or a state that may grow to it."""

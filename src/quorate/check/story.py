@@ -30,6 +30,8 @@ def sentence(
         )
         if told:
             return told
+    if len(smallest) == 1:
+        return f"{teller.name(impossible)} is an answer that nothing in the history can have made."
     return (
         f"no order of these {len(smallest)} operations gives each the answer that it got; "
         f"{teller.name(impossible)} is the first that cannot be placed."
