@@ -113,16 +113,19 @@ def _not_linearizable(world: World, explanation: Explanation | None, history: Hi
 
 
 def _stuck(world: World) -> bool:
-    """Whether the liveness phase had operations with time to spare, and none succeeded."""
-    scenario, records = world.scenario, world.records
-    grace = (scenario.duration - scenario.heal) // 2
-    begun = [
-        (invoked, completed)
-        for _, invoked, completed in world.operations
-        if scenario.heal <= records[invoked].time <= scenario.duration - grace
-    ]
-    return bool(begun) and not any(
-        completed >= 0 and _status(world, completed) == "ok" for _, completed in begun
+    """Whether clients asked the core in the liveness phase, and no operation succeeded any more."""
+    healed, last = world.scenario.heal, world.scenario.quiet
+    asked = any(
+        flight.target in world.core and flight.source not in world.servers
+        for record in world.records
+        if healed <= record.time < last
+        for flight in record.flights
+    )
+    return asked and not any(
+        completed >= 0
+        and world.records[completed].time >= healed
+        and _status(world, completed) == "ok"
+        for _, _, completed in world.operations
     )
 
 

@@ -228,7 +228,8 @@ class World:
         anchored = self.tape.struck_after(record.series, record.ordinal)
         for fault in anchored:
             self.faults.strike(fault, record.id)
-        if self.nemesis is not None and not self.healed:
+        # After the faults have ended the nemesis has one last word: which core is to stay whole.
+        if self.nemesis is not None and (not self.healed or record.series == "heal"):
             for fault in self.nemesis.react(record):
                 if self.faults.strike(fault, record.id):
                     self.tape.anchor((record.series, record.ordinal), fault)
@@ -517,11 +518,11 @@ class World:
         for name, series in self.tape.series.items():
             if name.startswith(("deliver", "sync", "batch", "store")):
                 series.calm()
+        self.healed = True
         record = self.faults.note("", "heal", "heal: the faults end here", -1)
         for fault in self.faults.remedies():
             self.faults.strike(fault, record.id)
         self._react(record)
-        self.healed = True
         self.core = self.faults.core()
 
     # What adversaries may see

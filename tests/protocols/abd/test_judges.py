@@ -74,7 +74,7 @@ def test_writes_meet_and_operations_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "property"),
+    ("mutant", "claim"),
     [
         ("", ""),
         ("@oldest-report-counts", "linearizability"),
@@ -84,13 +84,13 @@ def test_writes_meet_and_operations_end() -> None:
         ("@no-retransmission", "operations_end"),
     ],
 )
-def test_campaign(mutant: str, property: str) -> None:
+def test_campaign(mutant: str, claim: str) -> None:
     """The first seeds of the default campaign tell broken registers from the real one."""
     scenario = load(Aim(f"abd{mutant}"))
     outcomes = [judge(scenario, Tape(seed)) for seed in range(20)]
     failed = {o.violation.property for o in outcomes if o.violation}
     assert {outcome.verdict for outcome in outcomes} <= {Verdict.PASS, Verdict.FAIL}
-    assert property in failed if mutant else not failed
+    assert claim in failed if mutant else not failed
 
 
 def test_every_mutant_loads() -> None:

@@ -95,7 +95,7 @@ def test_all_decide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "property"),
+    ("mutant", "claim"),
     [
         ("", ""),
         ("@promise-again", ""),
@@ -106,13 +106,13 @@ def test_all_decide() -> None:
         ("@vote-only-above-promise", "all_decide"),
     ],
 )
-def test_campaign(mutant: str, property: str) -> None:
+def test_campaign(mutant: str, claim: str) -> None:
     """The first seeds of the default campaign tell broken Paxos from the real one."""
     scenario = load(Aim(f"paxos{mutant}"))
     outcomes = [judge(scenario, Tape(seed)) for seed in range(40)]
     failed = {o.violation.property for o in outcomes if o.violation}
     assert {outcome.verdict for outcome in outcomes} <= {Verdict.PASS, Verdict.FAIL}
-    assert property in failed if property else not failed
+    assert claim in failed if claim else not failed
 
 
 def test_every_mutant_loads() -> None:
