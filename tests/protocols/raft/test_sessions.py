@@ -1,0 +1,74 @@
+"""Sessions of clients: every request is executed at most once (section 8; thesis section 6.3)."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorate.kernel import NodeId, Operation
+from quorate.protocols.consensus.raft_sessions import Entry, StateMachine
+
+clients = st.sampled_from([NodeId(name) for name in ("alice", "bob", "carol", "dave")])
+
+
+def append(client: NodeId, number: int) -> Entry:
+    return Entry(1, client, number, Operation("append", "x", f"{client} {number};"))
+
+
+def executed(state: StateMachine) -> list[str]:
+    text = state.machine.values.get("x")
+    return text.split(";")[:-1] if isinstance(text, str) else []
+
+
+@given(st.lists(st.tuples(clients, st.integers(1, 6)), max_size=40), st.integers(1, 4))
+def test_nothing_is_executed_twice(log: list[tuple[NodeId, int]], max_sessions: int) -> None:
+    """Not even when its session has been forgotten, however many clients there are."""
+    state = StateMachine()
+    for index, (client, number) in enumerate(log, 1):
+        state = state.apply(index, append(client, number), max_sessions)
+        assert len(state.sessions) <= max_sessions
+    done = executed(state)
+    assert len(done) == len(set(done))
+
+
+@given(st.lists(st.tuples(clients, st.integers(1, 6)), max_size=40))
+def test_new_requests_are_executed_in_order(log: list[tuple[NodeId, int]]) -> None:
+    """Each client's requests that are newer than all before it, and no others."""
+    state, latest, expected = StateMachine(), dict.fromkeys(NodeId("abcd"), 0), []
+    for index, (client, number) in enumerate(log, 1):
+        state = state.apply(index, append(client, number), 100)
+        if number > latest.get(client, 0):
+            latest[client] = number
+            expected.append(f"{client} {number}")
+    assert executed(state) == expected
+
+
+@given(st.lists(st.tuples(clients, st.integers(1, 6)), max_size=20), st.integers(1, 4))
+def test_parts_are_all_of_the_state(log: list[tuple[NodeId, int]], max_sessions: int) -> None:
+    state = StateMachine()
+    for index, (client, number) in enumerate(log, 1):
+        state = state.apply(index, append(client, number), max_sessions)
+    assert StateMachine.of(state.parts()) == state
+
+
+def test_a_forgotten_session_is_not_revived() -> None:
+    """Its client is refused what it may have done, and served what it cannot have."""
+    alice, bob = NodeId("alice"), NodeId("bob")
+    state = StateMachine().apply(1, append(alice, 5), 1).apply(2, append(bob, 6), 1)
+    assert set(state.sessions) == {bob}
+    assert state.floor == 5
+    refused = state.apply(3, append(alice, 5), 1)
+    assert refused is state
+    served = state.apply(3, append(alice, 6), 1)
+    assert executed(served) == ["alice 5", "bob 6", "alice 6"]
+
+
+def test_the_session_unused_for_longest_is_forgotten() -> None:
+    alice, bob, carol = (NodeId(name) for name in ("alice", "bob", "carol"))
+    state = StateMachine()
+    for index, (client, number) in enumerate([(alice, 1), (bob, 1), (alice, 2), (carol, 1)], 1):
+        state = state.apply(index, append(client, number), 2)
+    assert set(state.sessions) == {alice, carol}
+
+
+def test_no_ops_belong_to_nobody() -> None:
+    state = StateMachine()
+    assert state.apply(1, Entry(1), 1) is state
