@@ -7,8 +7,7 @@ What a handler wants done goes to `env` (see `quorate.kernel.env`).
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -127,7 +126,7 @@ class Node(msgspec.Struct, kw_only=True, gc=False):
     id: NodeId
     peers: tuple[NodeId, ...] = ()
 
-    handlers: ClassVar[MappingProxyType[type[Event], Handler]] = MappingProxyType({})
+    handlers: ClassVar[Mapping[type[Event], Handler]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -137,7 +136,7 @@ class Node(msgspec.Struct, kw_only=True, gc=False):
                 if kind in table:
                     raise TypeError(f"{cls.__name__} handles {kind.__name__} twice, see {name}")
                 table[kind] = method
-        cls.handlers = MappingProxyType({**cls.handlers, **table})
+        cls.handlers = {**cls.handlers, **table}
 
 
 def step(node: NodeT, event: Event, env: "Env") -> NodeT:

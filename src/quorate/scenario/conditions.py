@@ -13,6 +13,9 @@ from quorate.kernel.env import MICROSECOND, ms
 LOST = -1
 """The value of a `deliver` decision whose message never arrives."""
 
+SHARES = (15, 30, 30, 60)
+"""How many percent of the allowed kinds of faults a world may have."""
+
 FAULTS = (
     "delay",
     "loss",
@@ -129,10 +132,14 @@ def draw_conditions(
         configurations: how many configurations the scenario has; each seed takes one.
     """
     dice = Dice(seed, "conditions")
-    faults = frozenset(kind for kind in FAULTS if kind in allowed and dice.chance(kind, 60))
     adversary = None
-    if adversaries and allowed and dice.chance("adversary", 50):
+    if adversaries and allowed and dice.chance("adversary", 60):
         adversary = dice.between("which adversary", 0, adversaries - 1)
+    # Few kinds together reach deeper than many, and leave less to explain.
+    share = SHARES[dice.between("share", 0, len(SHARES) - 1)]
+    if adversary is not None and dice.chance("alone", 60):
+        share = 0
+    faults = frozenset(kind for kind in FAULTS if kind in allowed and dice.chance(kind, share))
     return Conditions(
         faults=faults,
         network=_network(dice, faults),
@@ -146,7 +153,7 @@ def draw_conditions(
 
 
 def _network(dice: Dice, faults: frozenset[str]) -> NetworkDomain:
-    low, high, tail, tail_chance = ms(1) // 2, ms(2), 1, 0
+    low, high, tail, tail_chance = ms(1), ms(1), 1, 0
     if "delay" in faults:
         low, high = ms(1) // 5, ms(dice.between("delay", 2, 40))
         tail, tail_chance = dice.between("tail", 2, 20), 65536 // dice.between("tails", 10, 200)
@@ -158,10 +165,10 @@ def _network(dice: Dice, faults: frozenset[str]) -> NetworkDomain:
 def _sync(dice: Dice, faults: frozenset[str]) -> DurationDomain:
     quiet = QUIET_SYNC.default
     if "disk" not in faults:
-        return DurationDomain(quiet // 2, quiet * 2, default=quiet)
+        return QUIET_SYNC
     slowest = ms(dice.between("sync", 1, 30))
     return DurationDomain(quiet, slowest, dice.between("stall", 1, 10), default=quiet)
 
 
 def _batch(dice: Dice, allowed: frozenset[str]) -> DurationDomain:
-    return DurationDomain(0, ms(2)) if allowed and dice.chance("batch", 50) else ZERO
+    return DurationDomain(0, ms(2)) if allowed and dice.chance("batch", 30) else ZERO

@@ -44,18 +44,6 @@ class Faults:
         self.struck: dict[str, int] = {}
         self.crashes_that_lost = 0
         self._noted = 0
-        self._carry_out: dict[type[Any], Callable[[Any, int], None]] = {
-            Crash: self._crash,
-            Restart: self._restart,
-            Cut: lambda fault, cause: self.cuts.update(fault.links),
-            Heal: self._heal,
-            Pause: self._pause,
-            Resume: self._resume,
-            Slow: self._slow,
-            Limit: self._limit,
-            ClockRate: self._clock_rate,
-            ClockStep: self._clock_step,
-        }
 
     def strike(self, fault: Fault, cause: int) -> bool:
         """Let it happen now, because of record `cause`; False if it makes no sense now."""
@@ -64,7 +52,7 @@ class Faults:
         name = type(fault).__name__
         self.struck[name] = self.struck.get(name, 0) + 1
         self.note(getattr(fault, "node", ""), name.lower(), format_fault(fault), cause)
-        self._carry_out[type(fault)](fault, cause)
+        _CARRY_OUT[type(fault)](self, fault, cause)
         return True
 
     def note(self, node: str, name: str, detail: str, cause: int) -> Record:
@@ -172,6 +160,9 @@ class Faults:
         host.forget_series()
         self._world.start(host)
 
+    def _cut(self, fault: Cut, cause: int) -> None:
+        self.cuts.update(fault.links)
+
     def _heal(self, fault: Heal, cause: int) -> None:
         if fault.links:
             self.cuts.difference_update(fault.links)
@@ -200,3 +191,17 @@ class Faults:
 
     def _clock_step(self, fault: ClockStep, cause: int) -> None:
         self._world.hosts[fault.node].wall_offset += fault.step
+
+
+_CARRY_OUT: dict[type[Any], Callable[[Faults, Any, int], None]] = {
+    Crash: Faults._crash,
+    Restart: Faults._restart,
+    Cut: Faults._cut,
+    Heal: Faults._heal,
+    Pause: Faults._pause,
+    Resume: Faults._resume,
+    Slow: Faults._slow,
+    Limit: Faults._limit,
+    ClockRate: Faults._clock_rate,
+    ClockStep: Faults._clock_step,
+}

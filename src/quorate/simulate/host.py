@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
+from weakref import WeakMethod, proxy
 
 import msgspec
 
@@ -53,7 +54,8 @@ class Host:
     waits too if it comes after one with.
     """
 
-    def __init__(self, index: int, node: Node, choose: Callable[..., Any]) -> None:
+    def __init__(self, index: int, node: Node, choose: WeakMethod[Callable[..., Any]]) -> None:
+        me = proxy(self)
         self.index = index
         self.id: NodeId = node.id
         self.fresh = node
@@ -61,7 +63,7 @@ class Host:
         self.released = node
         self.synced = node
         self.stored: Map[str, Any] = Map()
-        self.env = Env(node.id, node.peers, lambda name, options: choose(self, name, options))
+        self.env = Env(node.id, node.peers, lambda name, options: _alive(choose)(me, name, options))
         self.incarnation = 0
         self.up = True
         self.paused = False
@@ -106,6 +108,13 @@ class Host:
     def virtual(self, duration: int) -> int:
         """How much virtual time passes while this host's clock counts `duration`."""
         return duration * MILLION // (MILLION + self.rate_ppm)
+
+
+def _alive(method: WeakMethod[Callable[..., Any]]) -> Callable[..., Any]:
+    """The world's method: hosts do not keep their world alive."""
+    bound = method()
+    assert bound is not None
+    return bound
 
 
 def fields_getter(names: Sequence[str]) -> Fields | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from quorate.kernel.env import MICROSECOND, ms
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
-from quorate.scenario.conditions import Dice
+from quorate.scenario.conditions import Conditions, Dice
 from quorate.scenario.fault import (
     ClockRate,
     ClockStep,
@@ -25,6 +25,7 @@ from quorate.scenario.fault import (
     Resume,
     Slow,
 )
+from quorate.scenario.scenario import Scenario
 from quorate.trace.record import Record
 
 if TYPE_CHECKING:
@@ -34,31 +35,34 @@ SUDDEN = ("partition", "crash", "pause", "slow", "bandwidth", "clock")
 
 
 class Nemesis:
-    """Strikes at random, and mends what it broke after a while."""
+    """Strikes at random, and mends what it broke after a while.
 
-    def __init__(self, world: "World", seed: int) -> None:
-        conditions = world.conditions
-        self._world = world
+    `wake` is the time before which it need not be asked.
+    """
+
+    def __init__(self, conditions: Conditions, scenario: Scenario, seed: int) -> None:
+        self._conditions = conditions
+        self._scenario = scenario
+        self._servers = scenario.servers()
+        self._now = 0
         self._dice = Dice(seed, "nemesis")
         self._kinds = [kind for kind in SUDDEN if kind in conditions.faults]
         self._count = 0
         self._due = self._dice.between("first", 0, conditions.gap)
-        self._wake = 0
+        self.wake = 0
         self._remedies: list[tuple[int, int, Fault]] = []
         self._victim: NodeId | None = None
         self._after_sync = False
         self.adversary: Adversary | None = None
         if conditions.adversary is not None:
-            make = world.scenario.adversaries[conditions.adversary]
+            make = scenario.adversaries[conditions.adversary]
             self.adversary = make(Dice(seed, "adversary"))
 
-    def react(self, record: Record) -> list[Fault]:
+    def react(self, record: Record, world: "World") -> list[Fault]:
         """What strikes right after this record."""
-        world, faults = self._world, list[Fault]()
+        self._now, faults = world.time, list[Fault]()
         if record.kind == "fault":
             return self._partial_core() if record.series == "heal" else faults
-        if self._victim is None and self.adversary is None and world.time < self._wake:
-            return faults
         if self.adversary is not None:
             for fault in self.adversary.react(record, world):
                 faults.append(fault)
@@ -68,17 +72,19 @@ class Nemesis:
         if self._victim == record.node and (
             record.kind == "sync" if self._after_sync else record.released < 0
         ):
-            faults += self._crash(record.node)
+            faults += self._crash(record.node, world)
             self._victim = None
         if world.time >= self._due and self._kinds:
-            self._due = world.time + self._draw("gap", world.conditions.gap // 4, ms(1600))
-            self._due = min(self._due, world.time + 2 * world.conditions.gap)
+            gap = self._conditions.gap
+            self._due = world.time + self._draw("gap", gap // 4, 2 * gap)
             kind = self._kinds[self._draw("kind", 0, len(self._kinds) - 1)]
-            faults += self._sudden(kind)
-        self._wake = min(self._due, self._remedies[0][0]) if self._remedies else self._due
+            faults += self._sudden(kind, world)
+        self.wake = min(self._due, self._remedies[0][0]) if self._remedies else self._due
+        if self.adversary is not None or self._victim is not None:
+            self.wake = 0
         return faults
 
-    def _sudden(self, kind: str) -> list[Fault]:
+    def _sudden(self, kind: str, world: "World") -> list[Fault]:
         node = self._node()
         match kind:
             case "partition":
@@ -88,7 +94,7 @@ class Nemesis:
                 self._victim, self._after_sync = node, when > 1
                 return []
             case "crash":
-                return self._crash(node)
+                return self._crash(node, world)
             case "pause":
                 return self._mend([Pause(node)], Resume(node), 5, 900)
             case "slow":
@@ -101,8 +107,7 @@ class Nemesis:
             return [ClockRate(node, self._draw("rate", 0, 2000) - 1000)]
         return [ClockStep(node, self._draw("step", 0, ms(20_000)) - ms(10_000))]
 
-    def _crash(self, node: NodeId) -> list[Fault]:
-        world = self._world
+    def _crash(self, node: NodeId, world: "World") -> list[Fault]:
         if not world.may_crash():
             return []
         host = world.hosts[node]
@@ -110,12 +115,12 @@ class Nemesis:
         sends = self._draw("sends", 0, 3)
         cut_short = sends if sends < 3 and self._draw("cut short", 0, 1) else None
         crash = Crash(node, keep, cut_short)
-        if not world.scenario.recovers:
+        if not self._scenario.recovers:
             return [crash]
         return self._mend([crash], Restart(node), 1, (4, 60, 700)[self._draw("how long", 0, 2)])
 
     def _partition(self) -> list[Fault]:
-        servers = self._world.servers
+        servers = self._servers
         order = sorted(servers, key=lambda id: self._dice.bits(f"{self._count} order {id}"))
         shape = self._draw("shape", 0, 6)
         if shape == 6:  # Flapping: a split that comes and goes.
@@ -129,10 +134,9 @@ class Nemesis:
 
     def _partial_core(self) -> list[Fault]:
         """Faults that stay: only a majority is whole, and others may still talk to it."""
-        world = self._world
-        if world.conditions.whole_core or len(world.servers) < 3:
+        if self._conditions.whole_core or len(self._servers) < 3:
             return []
-        order = sorted(world.servers, key=lambda id: self._dice.bits(f"core {id}"))
+        order = sorted(self._servers, key=lambda id: self._dice.bits(f"core {id}"))
         core = len(order) // 2 + 1
         both_ways = split(order[:core], order[core:])
         one_way = tuple(link for link in both_ways if link[0] in order[:core])
@@ -140,7 +144,7 @@ class Nemesis:
 
     def _promise_remedy(self, fault: Fault) -> None:
         match fault:
-            case Crash(node) if self._world.scenario.recovers:
+            case Crash(node) if self._scenario.recovers:
                 self._mend([], Restart(node), 1, 500)
             case Cut(links):
                 self._mend([], Heal(links), 50, 900)
@@ -153,10 +157,10 @@ class Nemesis:
 
     def _later(self, delay: int, fault: Fault) -> None:
         self._count += 1
-        heappush(self._remedies, (self._world.time + delay, self._count, fault))
+        heappush(self._remedies, (self._now + delay, self._count, fault))
 
     def _node(self) -> NodeId:
-        servers = self._world.servers
+        servers = self._servers
         return servers[self._draw("node", 0, len(servers) - 1)]
 
     def _draw(self, name: str, low: int, high: int) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from operator import is_
 from typing import Any
+from weakref import WeakMethod, proxy
 
 from quorate.errors import Mistake
 from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
@@ -40,6 +41,7 @@ RunStep = Callable[[Node, Event, Env], Node]
 FRACTION = FractionDomain()
 QUIET_NETWORK = NetworkDomain()
 BITS = 64
+NEVER = 1 << 62
 
 
 class World:
@@ -84,16 +86,17 @@ class World:
         for id in scenario.client_ids():
             self._add(scenario.make_client(id))
         self.judge = Judge(scenario, [self.hosts[id] for id in self.servers])
-        self.faults = Faults(self)
+        self.faults = Faults(proxy(self))
         self.adversary: Adversary | None = None
         self.nemesis: Nemesis | None = None
         if tape.seed is not None and scenario.heal:
-            self.nemesis = Nemesis(self, tape.seed)
+            self.nemesis = Nemesis(self.conditions, scenario, tape.seed)
             self.adversary = self.nemesis.adversary
-        self._reactive = tape.has_faults or self.nemesis is not None
+        self._replays = tape.has_faults
+        self._wake = 0 if self.nemesis is not None else NEVER
 
     def _add(self, node: Node) -> None:
-        self.hosts[node.id] = Host(len(self.hosts), node, self._choose)
+        self.hosts[node.id] = Host(len(self.hosts), node, WeakMethod(self._choose))
 
     # The loop
 
@@ -107,8 +110,16 @@ class World:
                     self.start(host)
             if self.violation is None:
                 self._loop()
+            self._forget_the_future()
         if not self.violation and not self.exhausted and self.healed:
             self.violation = self.judge.at_rest(self)
+
+    def _forget_the_future(self) -> None:
+        """So that no object refers back to the world, and memory comes back without a collector."""
+        self._heap.clear()
+        for host in self.hosts.values():
+            host.timers.clear()
+            host.stalled.clear()
 
     def _loop(self) -> None:
         heap, end, budget = self._heap, self.scenario.duration, self.scenario.steps
@@ -196,7 +207,7 @@ class World:
             host.waiting.append(record)
         else:
             self._release(host, record)
-        if self._reactive:
+        if self._replays or time >= self._wake:
             self._react(record)
 
     def _raised(self, host: Host, event: Event, error: BaseException, *place: Any) -> None:
@@ -230,9 +241,10 @@ class World:
             self.faults.strike(fault, record.id)
         # After the faults have ended the nemesis has one last word: which core is to stay whole.
         if self.nemesis is not None and (not self.healed or record.series == "heal"):
-            for fault in self.nemesis.react(record):
+            for fault in self.nemesis.react(record, self):
                 if self.faults.strike(fault, record.id):
                     self.tape.anchor((record.series, record.ordinal), fault)
+            self._wake = NEVER if self.healed else self.nemesis.wake
 
     # Time
 
@@ -414,7 +426,7 @@ class World:
             self._release(host, waiting.popleft())
         if unsynced:
             self._begin_batch(host)
-        if self._reactive:
+        if self._replays or self.time >= self._wake:
             self._react(record)
 
     def _store(self, host: Host, effect: Store, record: Record) -> None:
@@ -523,6 +535,7 @@ class World:
         for fault in self.faults.remedies():
             self.faults.strike(fault, record.id)
         self._react(record)
+        self._wake = NEVER
         self.core = self.faults.core()
 
     # What adversaries may see
