@@ -56,7 +56,7 @@ class Search:
         self._at: Configuration | None = (0, 0, 0, part.initial)
         self._limit = 0
         self._began = False
-        self._patience = 2 * part.count + 200
+        self.patience = 2 * part.count + 200
         self._foresight: Foresight | None = None
         self._unseen = part.called_unseen
         self._frames: list[Frame] = []
@@ -163,7 +163,7 @@ class Search:
             self._began = True
             if not self._can_begin():
                 frames.clear()
-        elif self._foresight is None and self.steps > self._patience:
+        elif self._foresight is None and self.steps > self.patience:
             self._foresight = Foresight(self.part)
             self._unseen = self._foresight.unseen
         while frames:
