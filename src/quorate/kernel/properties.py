@@ -78,8 +78,8 @@ class Monitor(msgspec.Struct, kw_only=True):
 def fields_read(check: Callable[..., Any], node: type[Node]) -> frozenset[str]:
     """The fields of `node` that a function can read, found in its code without running it.
 
-    Follows the methods of `node` and the functions of the check's module that it names.
-    A superset: a name counts wherever it stands.
+    Follows the methods of `node` that it names, the functions of the check's module, and those it
+    is closed over. A superset: a name counts wherever it stands, also in a string.
     """
     names: set[str] = set()
     pending: list[object] = [check]
@@ -92,6 +92,7 @@ def fields_read(check: Callable[..., Any], node: type[Node]) -> frozenset[str]:
         seen.add(function.__code__)
         found = _names(function.__code__)
         names |= found
+        pending += [cell.cell_contents for cell in function.__closure__ or ()]
         for name in found:
             pending += [getattr(node, name, None), function.__globals__.get(name)]
     return frozenset(names) & frozenset(node.__struct_fields__)
@@ -102,4 +103,6 @@ def _names(code: CodeType) -> set[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             names |= _names(constant)
+        elif isinstance(constant, str):
+            names.add(constant)  # As in getattr(node, "name").
     return names
