@@ -18,10 +18,13 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.outcome import judge
+from quorate.explore.shrink import Progress as ShrinkProgress
 from quorate.explore.shrink import schedule_of, shrink
 from quorate.kernel.properties import PropertyKind
-from quorate.scenario.schedule import Schedule, format_schedule
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.schedule import format_schedule
 from quorate.scenario.tape import Tape
+from quorate.simulate.world import collector_at_rest
 from quorate.trace.causality import causal_past
 from quorate.verdict import Verdict
 
@@ -45,6 +48,7 @@ class Tally(msgspec.Struct):
             that ended a task early.
         counters: the sum of what happened in all runs.
         unknown: how many runs could not be judged, by reason.
+        interrupted: whether Ctrl-C ended it before its bound.
     """
 
     aim: Aim
@@ -54,6 +58,7 @@ class Tally(msgspec.Struct):
     counters: dict[str, int] = {}
     unknown: dict[str, int] = {}
     failures: list[Failure] = []
+    interrupted: bool = False
 
     def add(self, other: "Tally") -> None:
         """Take in what another task has done."""
@@ -67,6 +72,8 @@ class Tally(msgspec.Struct):
         """Why a campaign without failure is still no `pass`: one sentence each."""
         if not self.runs:
             return ["no run was finished"]
+        if self.interrupted:
+            return [f"interrupted after {self.runs} runs"]
         scenario = load(self.aim)
         lines = [f"{count} runs could not be judged: {r}" for r, count in self.unknown.items()]
         for claim in scenario.properties or ():
@@ -126,7 +133,10 @@ def hunt(
     Ends at the first failure unless `keep_going`. An interrupt (Ctrl-C) ends it too: what was done
     until then is in `tally`, which is also what is returned.
     """
-    load(tally.aim)  # A mistake in the name should be told here, not by a worker.
+    scenario = load(tally.aim)  # A mistake should be told here, not by a worker.
+    if not tally.runs:
+        judge(scenario, Tape(tally.first), self_check=True)
+    tally.interrupted = False
     deadline = None if seconds is None else monotonic() + seconds
     stop = None if seeds is None else tally.first + tally.runs + seeds
     with _executor(executor, jobs) as pool:
@@ -165,8 +175,10 @@ def _campaign(
                     future.cancel()
                 running = {future for future in running if not future.cancelled()}
     except KeyboardInterrupt:
+        tally.interrupted = True
         for future in running:
-            future.cancel()
+            if not future.cancel():  # Its seeds come before those of all that were cancelled.
+                tally.add(future.result())
 
 
 def try_seeds(aim: Aim, first: int, count: int, keep_going: bool) -> Tally:
@@ -174,7 +186,16 @@ def try_seeds(aim: Aim, first: int, count: int, keep_going: bool) -> Tally:
     scenario = load(aim)
     tally = Tally(aim, first)
     counters: Counter[str] = Counter()
-    for seed in range(first, first + count):
+    with collector_at_rest():
+        _try(scenario, tally, range(first, first + count), counters, keep_going)
+    tally.counters = dict(counters)
+    return tally
+
+
+def _try(
+    scenario: Scenario, tally: Tally, seeds: range, counters: Counter[str], keep_going: bool
+) -> None:
+    for seed in seeds:
         outcome = judge(scenario, Tape(seed), self_check=seed % SELF_CHECK_EVERY == 0)
         tally.runs += 1
         tally.steps += outcome.world.steps
@@ -186,22 +207,22 @@ def try_seeds(aim: Aim, first: int, count: int, keep_going: bool) -> Tally:
                 break
         elif outcome.verdict is Verdict.UNKNOWN:
             tally.unknown[outcome.reason] = tally.unknown.get(outcome.reason, 0) + 1
-    tally.counters = dict(counters)
-    return tally
 
 
 SELF_CHECK_EVERY = 500
 """Every such seed runs each step twice, to name a node that is no function of its input."""
 
 
-def shrink_seed(aim: Aim, seed: int, seconds: float) -> Found:
+def shrink_seed(
+    aim: Aim, seed: int, seconds: float, progress: ShrinkProgress | None = None
+) -> Found:
     """Run a failing seed again and shrink it, within a budget of wall-clock seconds."""
     started = monotonic()
     scenario = load(aim)
     outcome = judge(scenario, Tape(seed))
     if outcome.violation is None:
         raise Mistake(f"seed {seed} of {aim.name} does not fail")
-    left = shrink(scenario, outcome, seconds)
+    left = shrink(scenario, outcome, seconds, progress)
     schedule = schedule_of(left.outcome, seed=seed, nodes=aim.nodes)
     violation = left.outcome.violation
     assert violation is not None
@@ -237,6 +258,3 @@ def ignore_interrupts() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-__all__ = ["Failure", "Found", "Schedule", "Tally", "hunt", "shrink_seed", "try_seeds"]

@@ -149,8 +149,6 @@ class Faults:
         host.up = host.paused = host.syncing = False
         for container in (host.timers, host.stalled, host.unsynced, host.waiting):
             container.clear()
-        if host.durable:
-            host.durable_values = host.durable(host.node)
         world.judge.crashed(host)
 
     def _restart(self, fault: Restart, cause: int) -> None:

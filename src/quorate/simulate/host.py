@@ -3,16 +3,19 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, proxy
 
 import msgspec
 
 from quorate.kernel.env import Env
-from quorate.kernel.node import Message, Node, Timer, durable_fields
+from quorate.kernel.node import Message, Node, Timer
 from quorate.kernel.values import Map, NodeId
 from quorate.scenario.tape import Series
 from quorate.trace.record import Record
+
+if TYPE_CHECKING:
+    from quorate.simulate.judge import Plan
 
 MILLION = 1_000_000
 Fields = Callable[[Node], tuple[Any, ...]]
@@ -51,7 +54,7 @@ class Host:
 
     Disk: `synced` is the state that a crash cannot undo, `unsynced` the steps written since, oldest
     first. `waiting` are the steps whose sends must stay behind those; a step without durable change
-    waits too if it comes after one with.
+    waits too if it comes after one with. `values` are those of the judge's fields, after each step.
     """
 
     def __init__(self, index: int, node: Node, choose: WeakMethod[Callable[..., Any]]) -> None:
@@ -70,7 +73,7 @@ class Host:
         self.stalled: list[tuple[Callable[[Any], None], Any]] = []
         self.timers: dict[Timer, Pending] = {}
         self.unsynced: list[Record] = []
-        self.waiting: deque[Record] = deque()
+        self.waiting: deque[tuple[Record, Plan | None]] = deque()
         self.syncing = False
         self.rate_ppm = 0
         self.clock_base = (0, 0)
@@ -78,8 +81,7 @@ class Host:
         self.extra_delay = 0
         self.interval = 0
         self.free_at: dict[NodeId, int] = {}
-        self.durable: Fields | None = fields_getter(durable_fields(type(node)))
-        self.durable_values = self.durable(node) if self.durable else ()
+        self.values: tuple[Any, ...] = ()
         self.forget_series()
 
     def forget_series(self) -> None:
@@ -117,10 +119,10 @@ def _alive(method: WeakMethod[Callable[..., Any]]) -> Callable[..., Any]:
     return bound
 
 
-def fields_getter(names: Sequence[str]) -> Fields | None:
-    """A fast reader of some fields as a tuple; None if there are none."""
+def fields_getter(names: Sequence[str]) -> Fields:
+    """A fast reader of some fields as a tuple."""
     if not names:
-        return None
+        return lambda node: ()
     getter = attrgetter(*names)
     if len(names) == 1:
         return lambda node: (getter(node),)

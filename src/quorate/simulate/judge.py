@@ -1,13 +1,12 @@
 """Judges a run while it happens: properties, step properties and monitors over released states."""
 
 from collections.abc import Sequence
-from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.kernel.node import Event, Node
+from quorate.kernel.node import Event, Node, durable_fields
 from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.host import Host, fields_getter
@@ -48,24 +47,15 @@ class Judge:
         self._role_reads = fields_read(scenario.role, scenario.node) if scenario.role else set()
         watched = set(self._role_reads).union(*self._reads.values())
         watched.update(*(set(monitor.reads) for monitor in self._monitors))
-        self._names = tuple(sorted(watched))
-        self._watch = fields_getter(self._names)
-        self._plans: dict[tuple[bool, ...], _Plan] = {}
-        self._values = [self._watch(s) if self._watch else () for s in self._states]
+        self._durable = frozenset(durable_fields(scenario.node))
+        self._names = tuple(sorted(watched | self._durable))
+        self.fields = fields_getter(self._names)
+        self.plans: dict[tuple[bool, ...], Plan] = {}
 
-    def observe(self, host: Host, record: Record) -> Violation | None:
+    def observe(self, host: Host, record: Record, plan: "Plan") -> Violation | None:
         """Judge a step that has just been released."""
-        if self._watch is None:
-            return None
-        index, after = host.index, host.released
-        values = self._watch(after)
-        same = tuple(map(is_, values, self._values[index]))
-        plan = self._plans.get(same) or self._plan(same)
-        before = self._states[index]
-        self._states[index] = after
-        if plan.idle:
-            return None
-        self._values[index] = values
+        before, after = self._states[host.index], host.released
+        self._states[host.index] = after
         assert record.event is not None
         if plan.role:
             self._count_role(before, after)
@@ -73,26 +63,26 @@ class Judge:
         found = found or self._judge_states(plan)
         return Violation(found[0], record.id, found[1]) if found else None
 
-    def _plan(self, same: tuple[bool, ...]) -> "_Plan":
-        """What to judge when the watched fields with a False have changed."""
+    def plan(self, same: tuple[bool, ...]) -> "Plan":
+        """What to do about a step, by which of `fields` it left the same object."""
         changed = {name for name, kept in zip(self._names, same, strict=True) if not kept}
         recovered = not any(same)
-        plan = _Plan(
-            idle=not changed,
+        plan = Plan(
+            durable=bool(changed & self._durable),
+            judged=bool(changed),
             role=bool(changed & self._role_reads),
             each_step=[p for p in self._each_step if changed & self._reads[p.name]],
             monitors=[m for m in self._monitors if recovered or changed.intersection(m.reads)],
             always=[p for p in self._always if changed & self._reads[p.name]],
             sometimes=[p for p in self._sometimes if changed & self._reads[p.name]],
         )
-        self._plans[same] = plan
+        self.plans[same] = plan
         return plan
 
     def crashed(self, host: Host) -> None:
         """Only the durable state of the node is left. The next step shows what that breaks."""
         self._states[host.index] = host.released
-        if self._watch:
-            self._values[host.index] = (object(),) * len(self._names)
+        host.values = (object(),) * len(self._names)
 
     def raised(self, record: Record, error: BaseException) -> Violation:
         """A handler that raises, or never ends, is a failure of the node's."""
@@ -115,7 +105,7 @@ class Judge:
         return None
 
     def _judge_step(
-        self, plan: "_Plan", before: Node, event: Event, after: Node
+        self, plan: "Plan", before: Node, event: Event, after: Node
     ) -> tuple[str, str] | None:
         for claim in plan.each_step:
             if not _holds(claim.name, claim.check, before, event, after):
@@ -126,7 +116,7 @@ class Judge:
                 return name, _sight(monitor, after)
         return None
 
-    def _judge_states(self, plan: "_Plan") -> tuple[str, str] | None:
+    def _judge_states(self, plan: "Plan") -> tuple[str, str] | None:
         states = self._states
         for claim in plan.always:
             if not _holds(claim.name, claim.check, states):
@@ -155,10 +145,11 @@ class Judge:
         return f"{_doc(claim)} {after.id}: {old} → {new}"
 
 
-class _Plan(msgspec.Struct):
-    """The judges that a change of some fields calls."""
+class Plan(msgspec.Struct):
+    """What a change of some fields entails: `durable` for the disk, all else for the judges."""
 
-    idle: bool
+    durable: bool
+    judged: bool
     role: bool
     each_step: list[Property]
     monitors: list[Monitor]

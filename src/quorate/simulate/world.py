@@ -30,7 +30,7 @@ from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Series, Tape
 from quorate.simulate.faults import Faults
 from quorate.simulate.host import Due, Host, Pending
-from quorate.simulate.judge import Judge
+from quorate.simulate.judge import Judge, Plan
 from quorate.simulate.nemesis import Nemesis
 from quorate.simulate.watchdog import StepNeverEnds, watched
 from quorate.trace.record import Flight, Kind, Record, Violation
@@ -86,6 +86,10 @@ class World:
         for id in scenario.client_ids():
             self._add(scenario.make_client(id))
         self.judge = Judge(scenario, [self.hosts[id] for id in self.servers])
+        self._fields, self._plans = self.judge.fields, self.judge.plans
+        self._server_count = len(self.servers)
+        for id in self.servers:
+            self.hosts[id].values = self._fields(self.hosts[id].node)
         self.faults = Faults(proxy(self))
         self.adversary: Adversary | None = None
         self.nemesis: Nemesis | None = None
@@ -196,17 +200,20 @@ class World:
                 host.timers.pop(effect.timer, None)  # type: ignore[union-attr]
             elif effect_type is Send and effect.ahead:  # type: ignore[union-attr]
                 self._transmit(host, effect, record)  # type: ignore[arg-type]
-        if host.durable is not None:
-            values = host.durable(after)
-            if not all(map(is_, values, host.durable_values)):
-                host.durable_values = values
+        plan = None
+        if host.index < self._server_count:
+            values = self._fields(after)
+            same = tuple(map(is_, values, host.values))
+            plan = self._plans.get(same) or self.judge.plan(same)
+            host.values = values
+            if plan.durable:
                 host.unsynced.append(record)
                 if not host.syncing:
                     self._begin_batch(host)
         if host.unsynced:
-            host.waiting.append(record)
+            host.waiting.append((record, plan))
         else:
-            self._release(host, record)
+            self._release(host, record, plan)
         if self._replays or time >= self._wake:
             self._react(record)
 
@@ -219,7 +226,7 @@ class World:
         self.records.append(record)
         self.violation = self.judge.raised(record, error)
 
-    def _release(self, host: Host, record: Record) -> None:
+    def _release(self, host: Host, record: Record, plan: Plan | None) -> None:
         """Everything that the step rests on is on disk: others may see it."""
         record.released = self.time
         host.released = record.after  # type: ignore[assignment]
@@ -232,8 +239,8 @@ class World:
                 self._store(host, effect, record)  # type: ignore[arg-type]
             elif effect_type is Complete:
                 self._complete(host, effect, record)  # type: ignore[arg-type]
-        if host.index < len(self.servers) and self.violation is None:
-            self.violation = self.judge.observe(host, record)
+        if plan is not None and plan.judged and self.violation is None:
+            self.violation = self.judge.observe(host, record, plan)
 
     def _react(self, record: Record) -> None:
         anchored = self.tape.struck_after(record.series, record.ordinal)
@@ -422,8 +429,8 @@ class World:
         limit = unsynced[0].id if unsynced else record.id
         host.syncing = False
         waiting = host.waiting
-        while waiting and waiting[0].id < limit and self.violation is None:
-            self._release(host, waiting.popleft())
+        while waiting and waiting[0][0].id < limit and self.violation is None:
+            self._release(host, *waiting.popleft())
         if unsynced:
             self._begin_batch(host)
         if self._replays or self.time >= self._wake:
