@@ -122,6 +122,13 @@ scenario = Scenario(
     client_fields={"retry": 0, "timeout": ms(400)},
     workload=Workload(model="register", draw=unique_writes(2), interval=ms(50), slots=16),
     adversaries=(PartialBroadcast, Reboots),
+    minima={
+        "operations ok": 2500,
+        "operations concurrent on a key": 1000,
+        "reached unfinished_write_is_read": 10,
+        "reached writes_meet": 30,
+        "crashes that lost steps": 10,
+    },
     duration=ms(3000),
     heal=ms(1500),
     mutants=MUTANTS,
