@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from quorate.explore.outcome import Outcome, judge
+from quorate.explore.replay import causes_of
 from quorate.kernel.env import ms
 from quorate.scenario.conditions import LOST
 from quorate.scenario.fault import Fault
@@ -71,27 +72,25 @@ class _Shrinker:
 
     def run(self) -> Shrunk:
         """Coarse first: whole kinds of decisions, then delta debugging, then one by one."""
+        try:
+            is_minimal = self._shrink()
+        except KeyboardInterrupt:  # What is left so far is a result too.
+            is_minimal = False
+        tape = _tape(self._units, self._configuration)
+        return Shrunk(tape, self._best, self._attempts, is_minimal)
+
+    def _shrink(self) -> bool:
+        """Whether it came to an end."""
         self._to_first_configuration()
-        kinds: tuple[Callable[[Unit], bool], ...] = (
-            _is_pace,
-            _is_delay,
-            lambda unit: unit[0][0].startswith("fire"),
-            lambda unit: unit[0][0].startswith("choose"),
-            lambda unit: unit[2],
-            lambda unit: unit[0][0].startswith("invoke"),
-            lambda unit: unit[0][0].startswith("deliver"),
-        )
         size = len(self._units) + 1
         while len(self._units) < size and not self._is_over():
             size = len(self._units)
-            for belongs in kinds:
+            for belongs in KINDS:
                 self._without([unit for unit in self._units if belongs(unit)])
             self._without(self._idle_timers())
-            for belongs in kinds:
+            for belongs in KINDS:
                 self._reduce(belongs)
-        is_minimal = not self._is_over()
-        tape = _tape(self._units, self._configuration)
-        return Shrunk(tape, self._best, self._attempts, is_minimal)
+        return not self._is_over()
 
     def _idle_timers(self) -> list[Unit]:
         """Durations of timers that were cancelled, replaced or lost before they fired."""
@@ -155,16 +154,16 @@ class _Shrinker:
 
     def _keep(self, outcome: Outcome) -> None:
         """What has not come up in the run is no part of it any more."""
-        self._best = outcome
         tape = outcome.world.tape
-        self._units = [(label, value, False) for label, value in tape.entries().items()]
+        units: list[Unit] = [(label, value, False) for label, value in tape.entries().items()]
         reached = {(record.series, record.ordinal) for record in outcome.world.records}
-        self._units += [
+        units += [
             (label, fault, True)
             for label, faults in tape.faults().items()
             for fault in faults
             if label in reached
         ]
+        self._best, self._units = outcome, units  # Together: an interrupt may come at any time.
 
     def _is_over(self) -> bool:
         return monotonic() >= self._deadline
@@ -176,6 +175,18 @@ def _is_pace(unit: Unit) -> bool:
 
 def _is_delay(unit: Unit) -> bool:
     return unit[0][0].startswith("deliver") and isinstance(unit[1], int) and unit[1] != LOST
+
+
+KINDS: tuple[Callable[[Unit], bool], ...] = (
+    _is_pace,
+    _is_delay,
+    lambda unit: unit[0][0].startswith("fire"),
+    lambda unit: unit[0][0].startswith("choose"),
+    lambda unit: unit[2],
+    lambda unit: unit[0][0].startswith("invoke"),
+    lambda unit: unit[0][0].startswith("deliver"),
+)
+"""Kinds of units, in the order in which they are tried away."""
 
 
 def _tape(units: Sequence[Unit], configuration: str) -> Tape:
@@ -192,12 +203,14 @@ def _tape(units: Sequence[Unit], configuration: str) -> Tape:
 def schedule_of(outcome: Outcome, *, seed: int | None, nodes: int) -> Schedule:
     """A run as a schedule, whether it was shrunk or not."""
     world = outcome.world
+    entries = world.tape.entries()
     return Schedule(
         scenario=world.scenario.name,
         nodes=nodes,
         configuration=world.configuration.name,
         violates=outcome.violation.property if outcome.violation else "",
         seed=seed,
-        entries=world.tape.entries(),
+        entries=entries,
         faults=world.tape.faults(),
+        causes=causes_of(world.records, entries),
     )

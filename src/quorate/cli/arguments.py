@@ -1,0 +1,204 @@
+"""What the command line takes. Imports nothing but argparse: help must come at once."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from quorate import __version__
+from quorate.errors import Mistake
+
+COMMANDS = {
+    "list": "quorate.cli.catalogue",
+    "run": "quorate.cli.run",
+    "hunt": "quorate.cli.hunt",
+    "replay": "quorate.cli.replay",
+    "mutants": "quorate.cli.mutants",
+    "check": "quorate.cli.check",
+    "demo": "quorate.cli.demo",
+    "bench": "quorate.cli.bench",
+}
+"""The module of each command; its `main(options)` returns the exit code."""
+
+EXAMPLES = """\
+NAME is a name of the catalogue (quorate list), NAME@MUTANT, or path/to/file.py:Class, which
+executes that file. Exit code: 0 pass, 1 fail, 2 unknown, 3 a mistake in what was asked.
+
+examples:
+  quorate hunt raft --seeds 2000           try 2000 seeds on all cores
+  quorate hunt raft@vote-not-durable       find a broken Raft out, and shrink what broke it
+  quorate replay raft.schedule --html f    play a schedule again, and draw it
+  quorate check history.edn --model kv     judge what somebody else's clients saw
+"""
+LARGEST = 10**18
+"""Whole numbers on the command line stay below this."""
+
+
+class Parser(argparse.ArgumentParser):
+    """As argparse's, but an error is one line that names the nearest valid words, exit code 3."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Mistake(f"{message} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = (
+                "command" if action.dest == "command" else (action.option_strings or ["value"])[0]
+            )
+            valid = [str(choice) for choice in action.choices]
+            raise Mistake(f"no {what} is called {value!r}; {nearest(str(value), valid)}")
+
+
+def nearest(word: str, valid: Sequence[str]) -> str:
+    """`did you mean hunt?`, or all the valid words."""
+    near = difflib.get_close_matches(word, valid, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(valid)}"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of the command that was asked for. Raises Mistake, or SystemExit after help."""
+    if arguments[:1] == ["bench"]:  # It reads its own.
+        return argparse.Namespace(command="bench", arguments=list(arguments[1:]))
+    parser, commands = _parsers()
+    options, rest = parser.parse_known_args(arguments)
+    if options.command is None:
+        raise Mistake(f"which command? There are {', '.join(COMMANDS)} (see quorate --help)")
+    if rest:
+        own = commands[options.command]
+        if not rest[0].startswith("-"):
+            raise Mistake(f"{options.command} takes no further {rest[0]!r} (see {own.prog} --help)")
+        word = rest[0].partition("=")[0]
+        valid = [text for action in own._actions for text in action.option_strings]
+        raise Mistake(f"{options.command} has no option {word}; {nearest(word, valid)}")
+    return options
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(
+        prog="quorate",
+        description="Simulate distributed systems, and find, shrink and replay what breaks them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"quorate {__version__}")
+    group = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    commands: dict[str, Parser] = {}
+
+    def command(name: str, help_text: str) -> Parser:
+        made = group.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        made.add_argument("--json", action="store_true", help="print one JSON object instead")
+        commands[name] = made
+        return made
+
+    command("list", "the catalogue: every protocol with its properties and mutants")
+    _run_options(command("run", "one simulated run, judged"))
+    _hunt_options(command("hunt", "many seeds over all cores; shrinks what it finds"))
+    _replay_options(command("replay", "play a schedule file again"))
+    _mutants_options(command("mutants", "break each rule of a protocol, and see who notices"))
+    _check_options(command("check", "judge a recorded history"))
+    _demo_options(command("demo", "find, shrink and show a failure; then try the real thing"))
+    command("bench", "measure, each goal beside its peer")
+    return parser, commands
+
+
+def _aim_options(parser: Parser) -> None:
+    parser.add_argument("--nodes", type=_count, default=0, help="number of servers")
+    parser.add_argument(
+        "--faults", default="all", help="all (that the protocol's model tolerates), none, or names"
+    )
+    parser.add_argument("--configuration", default="", help="run only this configuration")
+    parser.add_argument("--mutant", default="", help="the same as NAME@MUTANT")
+
+
+def _file_options(parser: Parser) -> None:
+    parser.add_argument("--html", metavar="FILE", help="write the run as a page for a browser")
+    parser.add_argument("--trace", metavar="FILE", help="write the trace as JSON Lines")
+    parser.add_argument("--shiviz", metavar="FILE", help="write the trace as a log for ShiViz")
+    parser.add_argument("--history", metavar="FILE", help="write what the clients saw")
+
+
+def _run_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--seed", type=_whole, help="default: a fresh one")
+    _aim_options(parser)
+    _file_options(parser)
+
+
+def _hunt_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", default="")
+    bound = parser.add_mutually_exclusive_group()
+    bound.add_argument("--seeds", type=_count, help="how many to try (default 1000)")
+    bound.add_argument("--minutes", type=_positive, help="how long to try")
+    parser.add_argument("--seed", type=_whole, help="the first seed; default: a fresh one")
+    parser.add_argument("--jobs", type=_count, help="processes; default: one for each core")
+    _aim_options(parser)
+    parser.add_argument("--out", metavar="DIR", default=".", help="where to write what is found")
+    parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
+    parser.add_argument("--resume", metavar="FILE", help="go on with an interrupted hunt")
+    parser.add_argument("--shrink-seconds", type=_positive, default=20.0, help="default 20")
+    parser.add_argument("--html", metavar="FILE", help="write the failure as a page for a browser")
+
+
+def _replay_options(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE.schedule")
+    parser.add_argument(
+        "--pdb", metavar="EVENT", help="stop inside the handler: @17 or 'deliver n1→n2 Vote #0'"
+    )
+    parser.add_argument(
+        "--export-ordered",
+        metavar="FILE",
+        help="write the run as an order of events",
+    )
+    _file_options(parser)
+
+
+def _mutants_options(parser: Parser) -> None:
+    parser.add_argument("names", metavar="NAME", nargs="*", help="default: the whole catalogue")
+    parser.add_argument("--seeds", type=_count, default=2000, help="for each mutant (default 2000)")
+    parser.add_argument(
+        "--seconds", type=_positive, default=60.0, help="for each mutant at the most (default 60)"
+    )
+    parser.add_argument("--seed", type=_whole, help="the first seed; default: a fresh one")
+    parser.add_argument("--jobs", type=_count, help="processes; default: one for each core")
+
+
+def _check_options(parser: Parser) -> None:
+    parser.add_argument("history", metavar="HISTORY")
+    parser.add_argument("--model", required=True, help="register, cas-register, kv, counter, ...")
+    parser.add_argument("--format", help="default: told by the content")
+    parser.add_argument("--no-split", action="store_true", help="do not judge each key alone")
+    parser.add_argument("--memory", type=_count, default=1024, help="MB at the most (default 1024)")
+    parser.add_argument("--seconds", type=_positive, default=60.0, help="default 60")
+    parser.add_argument("--html", metavar="FILE", help="write what failed as a page for a browser")
+
+
+def _demo_options(parser: Parser) -> None:
+    parser.add_argument("--mutant", default="vote-not-durable", help="default vote-not-durable")
+    parser.add_argument(
+        "--seconds", type=_positive, default=20.0, help="for the real Raft (default 20)"
+    )
+    parser.add_argument("--out", metavar="DIR", default="out", help="default out")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text[:19]) >= LARGEST:
+        raise argparse.ArgumentTypeError(f"expected a whole number below 10^18, found {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    number = _whole(text)
+    if not number:
+        raise argparse.ArgumentTypeError("expected at least 1, found 0")
+    return number
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < LARGEST:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return number

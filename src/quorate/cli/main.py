@@ -1,0 +1,60 @@
+"""Entry point: reads the arguments, runs the command, and turns every end into an exit code.
+
+0 pass, 1 fail, 2 unknown; 3 is a mistake of the user's or an error of ours. A command's own
+module, and all that it needs, is imported only when that command runs, so that help comes at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from quorate.cli.arguments import COMMANDS, parse
+from quorate.errors import Mistake
+
+MISTAKE = 3
+INTERRUPTED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has read enough. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return MISTAKE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        options = parse(arguments)
+        command = import_module(COMMANDS[options.command])
+        code: int = command.main(options)
+    except Mistake as mistake:
+        return _say(str(mistake))
+    except KeyboardInterrupt:
+        print("interrupted: there is no result yet", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except SystemExit as end:  # After --help and --version.
+        return end.code if isinstance(end.code, int) else MISTAKE
+    except Exception as error:
+        if os.environ.get("QUORATE_TRACEBACK"):
+            raise
+        return _say(
+            f"internal error: {type(error).__name__}: {error} (QUORATE_TRACEBACK=1 shows where)"
+        )
+    return code
+
+
+def _say(text: str) -> int:
+    line = " ".join(text.split())
+    print(f"quorate: {line}", file=sys.stderr)
+    return MISTAKE

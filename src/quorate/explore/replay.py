@@ -1,0 +1,180 @@
+"""A schedule, run again: does it still fail, and if it no longer fits, where did it part?"""
+
+import difflib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from quorate.explore.catalogue import Aim, load
+from quorate.explore.outcome import Outcome, judge_world
+from quorate.kernel.env import Env
+from quorate.kernel.node import Event, Node, step
+from quorate.scenario.notation import format_duration, format_label
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.schedule import Schedule
+from quorate.scenario.tape import Label
+from quorate.simulate.world import RunStep, World
+from quorate.trace.causality import causal_past
+from quorate.trace.record import Record
+from quorate.verdict import Verdict
+
+
+class Parting(msgspec.Struct, frozen=True):
+    """One place where the run could not follow the schedule.
+
+    `event` is the label of the event at which that showed, "" if it cannot be told.
+    """
+
+    event: str
+    text: str
+
+
+class Replayed(msgspec.Struct):
+    """A schedule, and what became of it."""
+
+    schedule: Schedule
+    outcome: Outcome
+    partings: list[Parting]
+
+    @property
+    def verdict(self) -> Verdict:
+        """As the run's; but a schedule that was not followed, and did not fail, says nothing."""
+        if self.outcome.verdict is Verdict.PASS and self.partings:
+            return Verdict.UNKNOWN
+        return self.outcome.verdict
+
+    @property
+    def is_same_failure(self) -> bool:
+        """Whether it fails, and by the property that the schedule names."""
+        violation = self.outcome.violation
+        return violation is not None and violation.property == self.schedule.violates
+
+    def causal_steps(self) -> int:
+        """How many steps are in the failure's causal past."""
+        violation = self.outcome.violation
+        records = self.outcome.world.records
+        return len(causal_past(records, violation.record)) if violation else 0
+
+    def sentence(self) -> str:
+        """What came of it, in one sentence."""
+        violation, named = self.outcome.violation, self.schedule.violates
+        if violation is not None:
+            if not named or self.is_same_failure:
+                return f"it {'still ' if named else ''}violates {violation.property}"
+            return f"it violates {violation.property} now, not {named}"
+        what = "it does not fail" if not named else f"it no longer violates {named}"
+        if self.partings:
+            first = self.partings[0]
+            at = f"it parted at {first.event}: " if first.event else ""
+            return f"{what}, but it does not fit any more: {at}{first.text}"
+        return what
+
+
+def scenario_of(schedule: Schedule) -> Scenario:
+    """The scenario that a schedule is for. Raises Mistake if there is none."""
+    return load(Aim(schedule.scenario, nodes=schedule.nodes))
+
+
+def replay(
+    schedule: Schedule,
+    *,
+    scenario: Scenario | None = None,
+    explained: bool = True,
+    run_step: RunStep = step,
+) -> Replayed:
+    """Run a schedule and judge the run. `run_step` runs each step, as `kernel.step` does."""
+    known = scenario or scenario_of(schedule)
+    watch = _Watch(run_step)
+    world = watch.world = World(known, schedule.tape(), watch.step)
+    world.run()
+    watch.look()
+    outcome = judge_world(world, explained=explained)
+    return Replayed(schedule, outcome, _partings(schedule, world, watch.misfits))
+
+
+class _Watch:
+    """Notes at which record each misfit of the tape showed."""
+
+    world: World
+
+    def __init__(self, run_step: RunStep) -> None:
+        self._run_step = run_step
+        self._last = -1
+        self.misfits: list[tuple[int, str]] = []
+
+    def step(self, node: Node, event: Event, env: Env) -> Node:
+        self.look()
+        self._last = len(self.world.records)
+        return self._run_step(node, event, env)
+
+    def look(self) -> None:
+        """What is new came with the step before."""
+        for text in self.world.misfits[len(self.misfits) :]:
+            self.misfits.append((self._last, text))
+
+
+# Where a run and its schedule part
+
+
+class _Came(NamedTuple):
+    """A label that came up: at which record, and by which one."""
+
+    record: int
+    cause: str
+
+
+def _partings(schedule: Schedule, world: World, misfits: list[tuple[int, str]]) -> list[Parting]:
+    """All of them, in the order in which they showed; what never came up at all is last."""
+    records = world.records
+    places = {(record.series, record.ordinal): record.id for record in records}
+    found = list(misfits)
+    came = _came(records) if schedule.causes else {}
+    for label, cause in schedule.causes.items():
+        if label in came and came[label].cause != cause:
+            text = f"{format_label(label)} was caused by {came[label].cause}, not by {cause}"
+            found.append((came[label].record, text))
+    never = len(records)
+    causes = {format_label(label): id for label, id in places.items()}
+    for label in world.tape.unmatched(places.__contains__):
+        at = causes.get(schedule.causes.get(label, ""), never)
+        found.append((at, f"{format_label(label)} never came up{_instead(label, world, places)}"))
+    found.sort(key=lambda parting: parting[0])
+    return [Parting(_event(records, at), text) for at, text in found]
+
+
+def _event(records: list[Record], at: int) -> str:
+    """`deliver n1→n2 Vote #0 (@17, 12.5ms)`."""
+    if not 0 <= at < len(records):
+        return ""
+    return f"{records[at].label} (@{at}, {format_duration(records[at].time)})"
+
+
+def _came(records: list[Record]) -> dict[Label, _Came]:
+    """Every message and timer of the run, with its cause."""
+    came: dict[Label, _Came] = {}
+    for record in records:
+        if record.kind == "fire":
+            cause = records[record.cause].label
+            came[record.series, record.ordinal] = _Came(record.id, cause)
+        for flight in record.flights:
+            at = flight.fate if flight.fate >= 0 else record.id
+            came[flight.series, flight.ordinal] = _Came(at, record.label)
+    return came
+
+
+def causes_of(records: list[Record], labels: Mapping[Label, object]) -> dict[Label, str]:
+    """By what each of these decisions came up, for those that messages and timers are about."""
+    return {label: found.cause for label, found in _came(records).items() if label in labels}
+
+
+def _instead(label: Label, world: World, places: Mapping[Label, int]) -> str:
+    """What came up that is like it, so that a misspelt line is soon mended."""
+    name, _ = label
+    series = world.tape.series.get(name)
+    count = series.count if series else sum(other == name for other, _ in places)
+    if count:
+        return f": there were only {count} of these, from #0 on"
+    names = sorted({*world.tape.series, *(other for other, _ in places)})
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; the nearest that did is {near[0]}" if near else ""
