@@ -11,6 +11,7 @@ from quorate.protocols.consensus.raft_state import (
     ElectionTimeout,
     HeartbeatTimeout,
 )
+from quorate.protocols.machines.key_value import Value
 from tests.protocols.network import Network
 
 N1, N2, N3, N4, N5 = (NodeId(f"n{number}") for number in range(1, 6))
@@ -72,7 +73,7 @@ class Cluster(Network[Raft]):
         """What the client has been sent since it was last looked at."""
         return self.answers.pop(client, [])
 
-    def values(self, id: NodeId) -> Map[str | None, object]:
+    def values(self, id: NodeId) -> Map[str | None, Value]:
         """The content of a server's store."""
         return self.nodes[id].state.machine.values
 

@@ -176,7 +176,7 @@ def test_never_backwards() -> None:
     assert not holds(claim, now, server(current_term=2, log=log(1), commit_index=2))
 
 
-LED = {"leader": N1, "commit_index": 50}
+LED: dict[str, Any] = {"leader": N1, "commit_index": 50}
 
 
 @pytest.mark.parametrize(
