@@ -158,11 +158,9 @@ def _parse_line(schedule: Schedule, line: str, cause: str) -> None:
             schedule.causes[label] = cause.strip()
 
 
-_EVENTS = ("start", "deliver", "fire", "batch", "sync", "store", "invoke", "heal")
+_EVENTS = ("start", "deliver", "fire", "batch", "sync", "store", "invoke", "calm")
 
 
 def _parse_event(line: str) -> Label | Fault:
-    word, _, rest = line.partition(" ")
-    if word in _EVENTS and not (word == "heal" and "→" in rest.replace("->", "→")):
-        return parse_label(line)
-    return parse_fault(line)
+    word = line.split(" ", 1)[0]
+    return parse_label(line) if word in _EVENTS else parse_fault(line)

@@ -62,7 +62,7 @@ class Faults:
         incarnation = world.hosts[NodeId(node)].incarnation if node else 0
         record = Record(
             len(world.records), world.time, "fault", NodeId(node), incarnation, name,
-            0 if name == "heal" else self._noted, None, cause, None, None, None, (), [], world.time,
+            0 if name == "calm" else self._noted, None, cause, None, None, None, (), [], world.time,
             world.time, world.time, (), detail,
         )  # fmt: skip
         world.records.append(record)

@@ -62,7 +62,7 @@ class Nemesis:
         """What strikes right after this record."""
         self._now, faults = world.time, list[Fault]()
         if record.kind == "fault":
-            return self._partial_core() if record.series == "heal" else faults
+            return self._partial_core() if record.series == "calm" else faults
         if self.adversary is not None:
             for fault in self.adversary.react(record, world):
                 faults.append(fault)

@@ -247,7 +247,7 @@ class World:
         for fault in anchored:
             self.faults.strike(fault, record.id)
         # After the faults have ended the nemesis has one last word: which core is to stay whole.
-        if self.nemesis is not None and (not self.healed or record.series == "heal"):
+        if self.nemesis is not None and (not self.healed or record.series == "calm"):
             for fault in self.nemesis.react(record, self):
                 if self.faults.strike(fault, record.id):
                     self.tape.anchor((record.series, record.ordinal), fault)
@@ -272,10 +272,10 @@ class World:
             duration = self._duration(series, ordinal, value, effect, host)
         elif value is not None:
             series.values[ordinal] = None  # There was nothing to decide.
-        now = self.time
+        now, low, high = self.time, effect.low, effect.high
         if host.rate_ppm:
-            duration = host.virtual(duration)
-        low, high = now + effect.low, now + effect.high
+            duration, low, high = map(host.virtual, (duration, low, high))
+        low, high = now + low, now + high
         pending = Pending(host, timer, series, ordinal, record.id, low, high)
         host.timers[timer] = pending
         self._sequence += 1
@@ -400,12 +400,11 @@ class World:
         host = due.host
         if self._is_off(due, self._end_batch):
             return
-        if BatchEnd in host.node.handlers:
-            self._step(
-                host, BatchEnd(), host.id, "batch", due.series.name, due.ordinal, due.cause, None
-            )
-            if not host.up or host.incarnation != due.incarnation:
-                return
+        self._step(
+            host, BatchEnd(), host.id, "batch", due.series.name, due.ordinal, due.cause, None
+        )
+        if not host.up or host.incarnation != due.incarnation:
+            return
         series = self._own(host, "sync", self.conditions.sync, QUIET_SYNC)
         ordinal, latency = series.next()
         reach = host.unsynced[-1].id
@@ -507,7 +506,7 @@ class World:
             ordinal, invocation = series.next()
             if invocation is not None and max(self.time, invocation[0]) < self.scenario.quiet:
                 when, operation = invocation
-                due = Due(host, 0, series, ordinal, self.time, -1, operation)
+                due = Due(host, 0, series, ordinal, max(self.time, when), -1, operation)
                 self.push(max(self.time, when), self._invoke, due)
                 return
 
@@ -538,7 +537,7 @@ class World:
             if name.startswith(("deliver", "sync", "batch", "store")):
                 series.calm()
         self.healed = True
-        record = self.faults.note("", "heal", "heal: the faults end here", -1)
+        record = self.faults.note("", "calm", "calm: the faults end here", -1)
         for fault in self.faults.remedies():
             self.faults.strike(fault, record.id)
         self._react(record)
