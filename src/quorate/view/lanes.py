@@ -38,9 +38,9 @@ class Lanes:
         if step.kind == "fault":
             state = {"crash": DOWN, "pause": PAUSED, "resume": UP, "restart": UP}.get(step.type)
             self._state[lane] = state or self._state[lane]
-        elif self._state[lane] != PAUSED:
+        elif self._state[lane] != PAUSED and step.role:
             first = self._first_roles.setdefault(lane, step.role)
-            self._state[lane] = UP if step.role in (first, "") else ELEVATED
+            self._state[lane] = UP if step.role == first else ELEVATED
 
     def heads(self) -> Cells:
         """The nodes' names, each above its lane."""

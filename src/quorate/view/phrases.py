@@ -51,8 +51,8 @@ def fault_phrase(step: Step) -> str:
             kept, sent = [*groups, "", "", ""][1:3]
             return phrase.format(
                 *groups,
-                keeping=f", keeping {kept} steps that were not synced" if kept else "",
-                sends=f", with only {sent} messages sent" if sent else "",
+                keeping=f", keeping {kept} of its unsynced steps" if kept else "",
+                sends=f" with {sent} of its last messages sent" if sent else "",
                 links=_links(groups[0] if groups else ""),
             )
     return detail
@@ -73,7 +73,7 @@ def happening_phrase(step: Step) -> str:
     node, name = escape(step.node), escape(step.type)
     match step.kind:
         case "start":
-            return f"{node} starts again from its disk" if step.incarnation else f"{node} starts"
+            return f"{node} restarts from its disk" if step.incarnation else f"{node} starts"
         case "deliver":
             content = ", ".join(field_list(step.fields))
             content = f" ({content})" if 0 < len(content) <= 72 else ""
@@ -103,20 +103,24 @@ def ending_phrase(step: Step) -> str:
     return f"its operation {'fails' if completion.status == 'fail' else 'ends'}{value}"
 
 
-def changes_of(trace: Trace, step: Step) -> list[str]:
-    """What a step changed that is worth telling; a restarted node tells what it forgot."""
+def changes_of(trace: Trace, step: Step, role: str) -> list[str]:
+    """What a step changed that is worth telling; for a restart, what was forgotten.
+
+    That the node is now in `role` is told already.
+    """
     if step.kind == "start":
         return _forgotten(trace, step) if step.incarnation else []
     if step.node in trace.header.clients:
         return []
-    return _most(change_list(step.changes))
+    told = f"={show(role)}" if role else "\n"
+    return _most([text for text in change_list(step.changes) if not text.endswith(told)])
 
 
 def _forgotten(trace: Trace, step: Step) -> list[str]:
     before = state_at(trace, step.node, step.id - 1)
     after = state_at(trace, step.node, step.id)
     lost = {name: value for name, value in before.items() if after.get(name) != value}
-    return _most([f"forgets {text}" for text in field_list(lost)])
+    return _most(field_list(lost))
 
 
 def _most(texts: Sequence[str]) -> list[str]:

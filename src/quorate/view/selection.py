@@ -6,14 +6,14 @@ from collections.abc import Iterable
 import msgspec
 
 from quorate.trace.causality import causal_past
-from quorate.trace.trace import Assignment, MapChange, Step, Trace, Value
+from quorate.trace.trace import Assignment, Header, MapChange, Step, Trace, Value
 
 LIMIT = 60
 """How many rows a text shows, about."""
 TAIL = 16
 """How many of the last steps never fold."""
-SEEN_BEFORE, AGAIN = 1, 2
-"""How dull a step is: its like has been shown before, or it is a mere repetition."""
+TELLING, NEW, SEEN_BEFORE, AGAIN = range(4)
+"""How dull a step is: of its kind the first, one like others before, a mere repetition."""
 
 
 class Row(msgspec.Struct):
@@ -45,12 +45,9 @@ class Row(msgspec.Struct):
 
 def what_led_to_it(trace: Trace) -> set[int]:
     """The ids of the violation's causal past, with all faults up to it. Empty if all is well."""
-    header = trace.header
-    if header.violation is None or not trace.steps:
+    ends = _ends(trace.header)
+    if not ends or not trace.steps:
         return set()
-    ends = {header.violation.record}
-    if header.explanation:
-        ends.update(max(op.invoke, op.complete) for op in header.explanation.operations)
     past: set[int] = set()
     for end in ends:
         past |= causal_past(trace.steps, end)
@@ -58,22 +55,26 @@ def what_led_to_it(trace: Trace) -> set[int]:
     return past.union(faults)
 
 
+def _ends(header: Header) -> set[int]:
+    """The step that shows the violation, and the ends of the operations that explain it."""
+    if header.violation is None:
+        return set()
+    operations = header.explanation.operations if header.explanation else []
+    ends = {header.violation.record, *(max(op.invoke, op.complete) for op in operations)}
+    return ends - {-1}
+
+
 def select_rows(trace: Trace, ids: Iterable[int] | None = None, limit: int = LIMIT) -> list[Row]:
     """About `limit` rows of the steps with these ids (by default what led to it, or else all)."""
     chosen = set(ids) if ids is not None else what_led_to_it(trace) or range(len(trace.steps))
-    steps = [step for step in map(trace.steps.__getitem__, sorted(chosen)) if _is_news(step)]
+    steps = [trace.steps[id] for id in sorted(chosen) if _is_news(trace, id)]
     dullness = _dullness(trace, steps)
-    rows = _fold(steps, dullness, AGAIN)
-    if len(rows) > limit:
-        rows = _fold(steps, dullness, SEEN_BEFORE)
-    if len(rows) > limit:
-        first, last = limit // 3, limit // 3 - limit + 1
-        while rows[first - 1].is_folded:  # Or two folded rows would meet.
-            first -= 1
-        while rows[last].is_folded:
-            last += 1
-        middle = Row([step for row in rows[first:last] for step in row.steps])
-        rows = [*rows[:first], middle, *rows[last:]]
+    for threshold in (AGAIN, SEEN_BEFORE, NEW):
+        rows = _fold(steps, dullness, threshold)
+        if len(rows) <= limit:
+            break
+    else:
+        rows = _cut(rows, limit)
     number = 1
     for row in rows:
         row.number = number
@@ -133,29 +134,35 @@ def _counts_only(step: Step) -> bool:
     return True
 
 
-def _is_news(step: Step) -> bool:
-    """Not the first start of a node, which says nothing, unless it already sends something."""
-    return step.kind != "start" or step.incarnation > 0 or bool(step.sends)
+def _is_news(trace: Trace, id: int) -> bool:
+    """Not the first start of a node, which says nothing, nor a restart, which the start tells."""
+    step = trace.steps[id]
+    if step.kind == "start":
+        return step.incarnation > 0 or bool(step.sends)
+    following = trace.steps[id + 1] if id + 1 < len(trace.steps) else None
+    return not (step.type == "restart" and following and following.kind == "start")
 
 
 def _dullness(trace: Trace, steps: list[Step]) -> list[int]:
-    """0 for what a reader must see, else by how little is new about a step."""
-    violation = trace.header.violation.record if trace.header.violation else -1
-    telling = new_roles(trace) | {violation}
+    """How little is new about each step."""
+    clients = set(trace.header.clients)
+    telling = new_roles(trace)
+    telling.update(_ends(trace.header))
     again = repetitions(trace)
     seen: set[tuple[object, ...]] = set()
     dullness = []
     for step in steps:
         losses = tuple(sending.type for sending in step.sends if sending.lost)
-        sight = (step.node, step.type, step.source, tuple(step.changes), losses)
-        is_new = sight not in seen
-        seen.add(sight)
-        must_see = step.id in telling or step.kind in ("fault", "start", "invoke")
-        if must_see or step.completed or (is_new and (step.changes or losses)):
-            dullness.append(0)
+        place = ("", "") if clients & {step.node, step.source} else (step.node, step.source)
+        sight = (*place, step.type, tuple(step.changes), losses)
+        if step.id in telling or step.kind in ("fault", "start"):
+            dullness.append(TELLING)
+        elif step.id in again:
+            dullness.append(AGAIN)
         else:
-            dullness.append(AGAIN if step.id in again else SEEN_BEFORE)
-    return [*dullness[:-TAIL], *(0 for _ in dullness[-TAIL:])]
+            dullness.append(SEEN_BEFORE if sight in seen else NEW)
+        seen.add(sight)
+    return [*dullness[:-TAIL], *(d if d == AGAIN else TELLING for d in dullness[-TAIL:])]
 
 
 def _fold(steps: list[Step], dullness: list[int], threshold: int) -> list[Row]:
@@ -169,3 +176,14 @@ def _fold(steps: list[Step], dullness: list[int], threshold: int) -> list[Row]:
             rows.append(Row([step]))
         previous = dull
     return rows
+
+
+def _cut(rows: list[Row], limit: int) -> list[Row]:
+    """Make one row of those in the middle, so that `limit` remain."""
+    first, last = limit // 3, len(rows) - (limit - limit // 3 - 1)
+    while first and rows[first - 1].is_folded:  # Or two folded rows would meet.
+        first -= 1
+    while last < len(rows) and rows[last].is_folded:
+        last += 1
+    middle = Row([step for row in rows[first:last] for step in row.steps])
+    return [*rows[:first], middle, *rows[last:]]

@@ -36,7 +36,7 @@ def conclusion(trace: Trace) -> str:
         return ""
     where = f" ({escape(header.section)})" if header.section else ""
     told = [header.violation.message, header.explanation.text if header.explanation else ""]
-    text = " ".join(escape(part) for part in told if part)
+    text = " ".join(escape(part) for part in dict.fromkeys(told) if part)
     return f"This violates {escape(header.violation.property)}{where}: {text}"
 
 
@@ -54,16 +54,18 @@ def story(trace: Trace, width: int = 80, limit: int = LIMIT) -> str:
 
 def _tell(trace: Trace, row: Row, roles: set[int]) -> str:
     if row.is_folded:
-        nodes = enumerate_words(sorted({escape(step.node) for step in row.steps} - {""}) or ["all"])
+        nodes = sorted({escape(step.node) for step in row.steps} - {""})
         first, last = show_time(row.steps[0].time), show_time(row.step.time)
-        return f"{nodes} take {row.summary()} ({first} to {last} ms)."
+        verb = "takes" if len(nodes) == 1 else "take"
+        return f"{enumerate_words(nodes)} {verb} {row.summary()} ({first} to {last} ms)."
     step = row.step
     text = happening_phrase(step)
-    changes = ", ".join(changes_of(trace, step))
+    role = step.role if step.id in roles else ""
+    changes = ", ".join(changes_of(trace, step, role))
     if changes:
-        verb = "" if step.kind == "start" else "sets "
+        verb = "forgets " if step.kind == "start" else "sets "
         text += f" and {verb}{changes}" if step.kind != "fire" else f"; it {verb}{changes}"
-    more = [f"becomes {escape(step.role)}"] if step.id in roles else []
+    more = [f"becomes {escape(role)}"] if role else []
     more += _sends(step)
     more += [ending_phrase(step)] if step.completed else []
     return text + "".join(f"; {_subject(one)}{one}" for one in more) + "."

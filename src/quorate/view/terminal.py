@@ -115,8 +115,10 @@ class _Drawing:
     def _begins_episode(self, position: int) -> bool:
         if position == 0 or len(self.rows) > ROOMY:
             return False
-        kind, before = self.rows[position].step.kind, self.rows[position - 1].step.kind
-        return kind in ("fire", "invoke", "fault") and kind != before
+        row, before = self.rows[position], self.rows[position - 1]
+        if row.is_folded or before.is_folded:
+            return False
+        return row.step.kind in ("fire", "invoke", "fault") and row.step.kind != before.step.kind
 
     def _lead(self, row: Row) -> Text:
         return Text(f"{row.number:>4}{show_time(row.step.time):>9} ", "dim")
@@ -221,14 +223,16 @@ class _Drawing:
         elif step.kind == "invoke":
             notes.append((f"invokes {shorten(show(step.fields.get('operation')))}", "green"))
         elif step.kind == "start":
-            notes.append(("starts again" if step.incarnation else "starts", "green"))
+            notes.append(("restarts" if step.incarnation else "starts", "green"))
         elif step.kind == "batch":
             notes.append(("ends a batch", ""))
         if step.id in self.roles:
             notes.append((f"becomes {escape(step.role)}", "bold magenta"))
         if step.completed:
             notes.append((ending_phrase(step), "green"))
-        return notes + [(text, "") for text in changes_of(self.trace, step)]
+        verb = "forgets " if step.kind == "start" else ""
+        role = step.role if step.id in self.roles else ""
+        return notes + [(verb + text, "") for text in changes_of(self.trace, step, role)]
 
     def _foot(self) -> None:
         self._line(Text())

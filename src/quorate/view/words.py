@@ -111,6 +111,6 @@ def show_time(nanoseconds: int) -> str:
 
 
 def enumerate_words(words: Iterable[str]) -> str:
-    """`n1, n2 and n3`."""
-    *most, last = words
+    """`n1, n2 and n3`; "the network" if there are none."""
+    *most, last = [*words] or ["the network"]
     return f"{', '.join(most)} and {last}" if most else last
