@@ -1,5 +1,6 @@
 """The search against brute force, against histories that are right by construction, and budgets."""
 
+import tracemalloc
 from dataclasses import replace
 from random import Random
 
@@ -45,7 +46,7 @@ def search(operations: list[Operation], model: Model, *, patience: int | None = 
     return found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(randoms, models, st.integers(1, 6), st.sampled_from([0, 0.1, 0.5]), st.booleans())
 def test_verdicts_are_those_of_brute_force(
     random: Random, model: Model, operations: int, unknown: float, hurried: bool
@@ -181,6 +182,18 @@ def test_memory_that_runs_out_makes_the_verdict_unknown() -> None:
     result = check_history(impossible_sum(), model_named("counter"), budget)
     assert result.verdict is Verdict.UNKNOWN
     assert "2000000 bytes" in result.reason
+
+
+def test_memory_stays_within_its_budget() -> None:
+    budget = Budget(seconds=None, memory_bytes=8_000_000)
+    history = impossible_sum()
+    tracemalloc.start()
+    try:
+        check_history(history, model_named("counter"), budget)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 2_000_000 < peak < 8_000_000
 
 
 @pytest.mark.parametrize("first", [True, False])

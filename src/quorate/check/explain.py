@@ -62,8 +62,9 @@ class Explanation(msgspec.Struct, frozen=True):
             where = self.source or "the history"
             lines.append(f"Up to {where}:{self.impossible.complete_line} there is an order.")
         number = len(self.smallest)
+        count = f"{number} operations" if number != 1 else "1 operation"
         least = "Shortest" if self.is_minimal else "Shortened"
-        lines.append(f"{least} failing history ({number} operations, time runs to the right):")
+        lines.append(f"{least} failing history ({count}, time runs to the right):")
         return "\n".join([*lines, "", *timeline(self.smallest, self.impossible), ""])
 
 

@@ -26,6 +26,7 @@ def sentence(
         told = (
             teller.unwritten(reader)
             or teller.appended(reader, smallest)
+            or teller.held(reader, smallest)
             or teller.stale(reader, completed)
         )
         if told:
@@ -93,6 +94,21 @@ class _Teller:
                         "which had completed before the other began."
                     )
         return ""
+
+    def held(self, op: Operation, smallest: Sequence[Operation]) -> str:
+        """A lock that was taken twice, or given back twice."""
+        if op.f not in ("acquire", "release"):
+            return ""
+        earlier = [
+            before for before in smallest if before.status == "ok" and before.completed < op.invoked
+        ]
+        if len(earlier) != 1 or len(smallest) != 2 or earlier[0].f != op.f:
+            return ""
+        undo = "release" if op.f == "acquire" else "acquire"
+        return (
+            f"{self.name(op)} was granted, but {self.name(earlier[0])} had completed before it "
+            f"began, and there was no {undo} between them."
+        )
 
     def stale(self, op: Operation, completed: Sequence[Operation]) -> str:
         """A state that was seen after it had been overwritten for good."""

@@ -20,7 +20,7 @@ _CHUNK_BYTES = 1 << 16
 
 _TOKEN = re.compile(
     r"""(?P<space>[\s,]+|;[^\n]*)
-    |(?P<string>"(?:[^"\\]|\\.)*")
+    |(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
     |(?P<char>\\(?:[a-zA-Z]\w*|.))
     |(?P<open>\#\{|[(\[{])
     |(?P<close>[)\]}])

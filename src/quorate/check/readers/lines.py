@@ -35,7 +35,8 @@ def read_jepsen_log(stream: BinaryIO, recorder: Recorder) -> None:
         text = line.rstrip()
         event = _JEPSEN.match(text)
         if event is None:
-            if text and ("jepsen.util" in text or not _LOGGED.match(text)):
+            of_another = _LOGGED.match(text) and "jepsen.util" not in text and line.endswith("\n")
+            if text and not of_another:
                 raise recorder.wrong(
                     number,
                     "expected `process :type :f value`, as in `0 :invoke :read nil`; the line is "
