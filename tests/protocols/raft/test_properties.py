@@ -66,6 +66,33 @@ def test_election_safety() -> None:
     assert watched(properties.ElectionSafety(), first, dead, same_term) == [True, True, False]
 
 
+def test_elected_by_majority() -> None:
+    """Two of three have voted for n1, in this term; one is not enough, nor are old votes."""
+    monitor = properties.ElectedByMajority()
+    own = (server(), server(current_term=2, voted_for=N1, role=CANDIDATE))
+    other = (server(N2), server(N2, current_term=2, voted_for=N1))
+    won = (own[1], server(current_term=2, voted_for=N1, role=LEADER))
+    later = (own[1], server(current_term=3, voted_for=N1, role=LEADER))
+    assert watched(monitor, own, other, won) == [True] * 3
+    assert watched(properties.ElectedByMajority(), own, own, won) == [True, True, False]
+    assert watched(properties.ElectedByMajority(), own, other, later) == [True, True, False]
+
+
+def test_committed_by_majority() -> None:
+    def commits(leader_log: Log[Entry], *followers: Log[Entry]) -> bool:
+        monitor = properties.CommittedByMajority()
+        for id, entries in zip((N2, N3), followers, strict=False):
+            watched(monitor, (server(id), server(id, log=entries)))
+        before = server(role=LEADER, log=leader_log)
+        after = server(role=LEADER, log=leader_log, commit_index=2)
+        return watched(monitor, (before, after))[0]
+
+    assert commits(log(1, 1), log(1, 1))
+    assert commits(log(1, 1), log(1), log(2, start=3))
+    assert not commits(log(1, 1), log(1))
+    assert not commits(log(1, 1), log(1), log(1, 2))
+
+
 def test_leader_append_only() -> None:
     def leader(entries: Log[Entry], term: int = 2) -> Raft:
         return server(role=LEADER, current_term=term, log=entries)

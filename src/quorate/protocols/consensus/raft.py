@@ -36,6 +36,8 @@ Departures
 
 from quorate.protocols.consensus.raft_clients import Clients
 from quorate.protocols.consensus.raft_properties import (
+    CommittedByMajority,
+    ElectedByMajority,
     ElectionSafety,
     ExactlyOnce,
     LeaderCompleteness,
@@ -54,6 +56,8 @@ from quorate.protocols.consensus.raft_properties import (
 )
 
 __all__ = [
+    "CommittedByMajority",
+    "ElectedByMajority",
     "ElectionSafety",
     "ExactlyOnce",
     "LeaderCompleteness",

@@ -9,9 +9,10 @@ from quorate.protocols.consensus.raft_state import LEADER, AppendReply, Read
 class Clients(Snapshots):
     """What clients ask, and what they are answered."""
 
-    def lead(self, env: Env) -> None:
+    def step_down(self, term: int) -> None:
+        """§8. Who no longer leads cannot answer reads: the clients will ask another."""
+        super().step_down(term)
         self.reads = ()
-        super().lead(env)
 
     @on(Request)
     def serve(self, msg: Request, env: Env) -> None:
@@ -36,6 +37,7 @@ class Clients(Snapshots):
             self.answer(entry.client, entry.number, env)
 
     def answer(self, client: NodeId, number: int, env: Env) -> None:
+        """Return the result of a request, unless the client's session has gone on."""
         session = self.state.sessions.get(client)
         if session is not None and session.number == number:
             env.send(client, Response(number, session.result))
@@ -53,6 +55,7 @@ class Clients(Snapshots):
 
     @on(AppendReply)
     def acknowledge(self, msg: AppendReply, env: Env) -> None:
+        """§8. What followers answer may confirm reads, too."""
         super().acknowledge(msg, env)
         if self.reads and self.role == LEADER:
             self.serve_reads(env)

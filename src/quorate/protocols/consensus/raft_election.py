@@ -61,7 +61,7 @@ class Elections(RaftState):
     def vote(self, msg: RequestVote, env: Env) -> None:
         """§5.2. Vote for at most one candidate in a term, first come, first served."""
         if self.leader is not None and (msg.pre or self.config.check_quorum):
-            return  # Thesis §4.2.3: while a leader is heard, nobody shall disturb it.
+            return  # Thesis §4.2.3: while a leader is heard, nobody may disturb it.
         if msg.pre:
             # Thesis §9.6: say how we would vote, in a term that need not come.
             granted = msg.term > self.current_term and self.is_up_to_date(msg)

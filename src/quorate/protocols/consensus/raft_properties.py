@@ -8,9 +8,11 @@ from quorate.kernel import (
     Map,
     Monitor,
     NodeId,
+    Set,
     Start,
     each_step,
     eventually,
+    majority,
     sometimes,
 )
 from quorate.protocols.consensus.raft_sessions import Entry
@@ -40,6 +42,42 @@ class ElectionSafety(Monitor):
         if known is None:
             self.leaders = self.leaders.set(after.current_term, after.id)
         return known is None or known == after.id
+
+
+class ElectedByMajority(Monitor):
+    """A leader has the votes of a majority of the servers, for its very term (§5.2)."""
+
+    reads = ("role", "current_term", "voted_for")
+    votes: Map[tuple[int, NodeId], Set[NodeId]] = Map()  # (term, candidate) -> who voted so
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        if after.voted_for is not None:
+            election = (after.current_term, after.voted_for)
+            voters = self.votes.get(election, Set()) | {after.id}
+            self.votes = self.votes.set(election, voters)
+        if after.role != LEADER or before.role == LEADER:
+            return True
+        voters = self.votes.get((after.current_term, after.id), Set())
+        return len(voters) >= majority(after.peers)
+
+
+class CommittedByMajority(Monitor):
+    """What a leader takes for committed is on the disks of a majority (§5.3)."""
+
+    reads = ("log", "commit_index")
+    logs: Map[NodeId, Log[Entry]] = Map()
+
+    def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        index = after.commit_index
+        self.logs = self.logs.set(after.id, after.log)
+        if after.role != LEADER or index <= before.commit_index:
+            return True
+        term = after.term_at(index)
+        on_disk = [
+            index < log.start or (index < log.end and log[index].term == term)
+            for log in self.logs.values()
+        ]
+        return sum(on_disk) >= majority(after.peers)
 
 
 @each_step

@@ -159,4 +159,5 @@ class Replication(Elections):
         self.commit_index = commit_index
 
     def apply(self, index: int, entry: Entry, env: Env) -> None:
+        """§5.3. Let the state machine execute one entry."""
         self.state = self.state.apply(index, entry, self.config.max_sessions)

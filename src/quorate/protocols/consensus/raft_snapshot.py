@@ -34,6 +34,7 @@ class Snapshots(Replication):
             self.store(Snapshot(commit_index, term, self.state.parts()), env)
 
     def store(self, snapshot: Snapshot, env: Env) -> None:
+        """Begin to write a snapshot, in place of the one that is on disk."""
         self.storing = snapshot
         env.store("snapshot", snapshot)
 

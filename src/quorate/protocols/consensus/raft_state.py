@@ -142,7 +142,7 @@ class RaftState(Node):
     """The state of Figure 2, with what snapshots (§7) and reads (§8) add to it."""
 
     config: Config = Config()
-    others: tuple[NodeId, ...] = ()
+    others: tuple[NodeId, ...] = ()  # All peers but this server itself.
     # Persistent state on all servers
     current_term: Durable[int] = 0
     voted_for: Durable[NodeId | None] = None
