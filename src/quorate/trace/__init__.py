@@ -5,6 +5,7 @@ In memory it is `record.Record`, a row of references. A `Trace` is the same, spe
 
 from quorate.trace.causality import causal_past
 from quorate.trace.encoding import from_records, spell, spell_out
+from quorate.trace.escaping import escape
 from quorate.trace.hashing import trace_hash
 from quorate.trace.jsonl import read_trace, write_trace
 from quorate.trace.record import Flight, Record, Violation
@@ -28,6 +29,7 @@ __all__ = [
     "Trace",
     "Violation",
     "causal_past",
+    "escape",
     "from_records",
     "read_trace",
     "shiviz",

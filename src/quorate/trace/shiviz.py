@@ -8,6 +8,7 @@ two lines: what happened, and its node with the vector clock in JSON.
 import json
 from collections.abc import Iterator
 
+from quorate.trace.escaping import escape
 from quorate.trace.trace import Step, Trace
 
 PARSER = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})"
@@ -40,4 +41,4 @@ def _event(step: Step) -> str:
         text = f"{step.detail} @ {step.time} ns"
     elif step.changes and step.kind != "start":
         text += f", changes {', '.join(step.changes)}"
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return escape(text)

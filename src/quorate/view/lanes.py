@@ -2,8 +2,9 @@
 
 from rich.text import Text
 
+from quorate.trace.escaping import escape
 from quorate.trace.trace import Step
-from quorate.view.words import escape, shorten
+from quorate.view.words import shorten
 
 UP, ELEVATED, PAUSED, DOWN, FOLDED = "│", "┃", "┊", " ", "⋮"
 """What a lane is drawn with. A node is elevated while its role is not the one it began with."""

@@ -3,15 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from quorate.trace.escaping import escape
 from quorate.trace.trace import Sending, Step, Trace, state_at
-from quorate.view.words import (
-    change_list,
-    enumerate_words,
-    escape,
-    field_list,
-    shorten,
-    show,
-)
+from quorate.view.words import change_list, enumerate_words, field_list, shorten, show
 
 LOSSES = {
     "lost": "is lost",

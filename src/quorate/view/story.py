@@ -5,10 +5,11 @@ from textwrap import wrap
 
 import msgspec
 
+from quorate.trace.escaping import escape
 from quorate.trace.trace import Sending, Step, Trace
 from quorate.view.phrases import changes_of, ending_phrase, happening_phrase, loss_phrase
 from quorate.view.selection import LIMIT, Row, new_roles, select_rows
-from quorate.view.words import enumerate_words, escape, show_time
+from quorate.view.words import enumerate_words, show_time
 
 
 class Sentence(msgspec.Struct):

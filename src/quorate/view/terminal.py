@@ -10,12 +10,13 @@ from textwrap import wrap
 
 from rich.text import Text
 
+from quorate.trace.escaping import escape
 from quorate.trace.trace import Sending, Step, Trace
 from quorate.view.lanes import CLIENTS, Cells, Lanes, cells_text
 from quorate.view.phrases import changes_of, ending_phrase, fault_phrase, loss_phrase
 from quorate.view.selection import LIMIT, Row, new_roles, select_rows
 from quorate.view.story import conclusion
-from quorate.view.words import escape, field_list, shorten, show, show_time
+from quorate.view.words import field_list, shorten, show, show_time
 
 LEAD = 14
 """Columns for a step's number and time."""

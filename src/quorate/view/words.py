@@ -1,8 +1,9 @@
-"""How values, messages and changes read. Whatever a trace holds, no control character gets out."""
+"""How values, messages and changes read. No control character of a trace gets out."""
 
 import re
 from collections.abc import Iterable, Sequence
 
+from quorate.trace.escaping import escape
 from quorate.trace.trace import (
     Assignment,
     Change,
@@ -15,13 +16,6 @@ from quorate.trace.trace import (
 SHOWN = 60
 """How many characters of one value are shown."""
 _BARE = re.compile(r"[^\W\d][\w→.:-]*")
-
-
-def escape(text: str) -> str:
-    """The text with everything that is not printable spelled out, as a backslash escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shorten(text: str, length: int = SHOWN) -> str:
