@@ -5,21 +5,27 @@ from pathlib import Path
 from typing import Any
 
 from quorate.cli.screen import Screen, command
+from quorate.explore.outcome import Outcome
 from quorate.explore.replay import Replayed
-from quorate.explore.report import claim, paper, section, trace_of
+from quorate.explore.report import claim, is_liveness, led_to, paper, section, trace_of
 from quorate.scenario.schedule import Schedule
 from quorate.trace.trace import Trace
-from quorate.view.story import story
+from quorate.view.story import sentences
 from quorate.view.terminal import diagram
 
 
-def tell_trace(screen: Screen, trace: Trace, *, with_story: bool = False) -> None:
+def tell_trace(screen: Screen, trace: Trace, outcome: Outcome, *, with_story: bool = False) -> None:
     """The diagram, which ends with the violated line and its values; before it the story."""
     if screen.is_json:
         return
+    ids = led_to(outcome) if is_liveness(outcome) else None
     if with_story:
-        screen.say(story(trace, screen.width))
-    screen.show(diagram(trace, screen.width, is_ascii=screen.is_ascii))
+        for sentence in sentences(trace, ids):
+            lead = f"{sentence.number:>3}. "
+            indent = " " * len(lead)
+            screen.say(textwrap.fill(lead + sentence.text, screen.width, subsequent_indent=indent))
+        screen.say()
+    screen.show(diagram(trace, screen.width, ids=ids, is_ascii=screen.is_ascii))
 
 
 def tell_failure(
@@ -51,7 +57,7 @@ def tell_failure(
     screen.say()
     screen.say(textwrap.indent(text, "    ").rstrip(), "cyan")
     screen.say()
-    tell_trace(screen, trace, with_story=with_story)
+    tell_trace(screen, trace, outcome, with_story=with_story)
     if replayed.outcome.explanation is not None:
         screen.say(replayed.outcome.explanation.render())
     where = section(scenario, name)
@@ -61,15 +67,19 @@ def tell_failure(
     return trace
 
 
-def size(schedule: Schedule, causal_steps: int, is_minimal: bool) -> str:
-    """How large a failure is, told twice."""
+def size(schedule: Schedule, causal_steps: int, is_minimal: bool | None) -> str:
+    """How large a failure is, told twice; `is_minimal` is None where nobody has tried."""
     decisions = schedule.decisions()
     plural = "" if decisions == 1 else "s"
-    rest = "none of which can go" if is_minimal else "perhaps not all needed: the time was up"
-    return f"{decisions} decision{plural} ({rest}); {causal_steps} steps led to it"
+    rest = {
+        True: " (none of which can go)",
+        False: " (perhaps not all needed: the time was up)",
+        None: "",
+    }[is_minimal]
+    return f"{decisions} decision{plural}{rest}; {causal_steps} steps led to it"
 
 
-def failure_entry(replayed: Replayed, path: Path, is_minimal: bool) -> dict[str, Any]:
+def failure_entry(replayed: Replayed, path: Path, is_minimal: bool | None) -> dict[str, Any]:
     """The same for programs."""
     outcome = replayed.outcome
     violation = outcome.violation

@@ -95,7 +95,7 @@ def run_campaign(screen: Screen, tally: Tally, options: Namespace) -> None:
             steps = now.steps * runs / max(now.runs, 1)
             bar(
                 took if seconds else runs,
-                f"{now.runs:,} runs{failed}, {runs / took:,.0f} runs/s, {steps / took:,.0f} steps/s",
+                f"{now.runs:,} runs{failed}, {runs / took:,.0f}/s, {steps / took:,.0f} steps/s",
             )
 
         hunt(

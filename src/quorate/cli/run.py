@@ -24,7 +24,7 @@ def main(options: Namespace) -> int:
     if violation is not None:
         told = claim(outcome.world.scenario, violation.property)
         screen.say(f"{aim.name} violates {violation.property}: {told}\n", "bold red")
-        tell_trace(screen, trace, with_story=True)
+        tell_trace(screen, trace, outcome, with_story=True)
         if outcome.explanation is not None:
             screen.say(outcome.explanation.render())
     _tell_bound(screen, outcome, seed)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import importlib.util
+import linecache
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -192,7 +193,10 @@ class _Patch(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if fullname == self._module else None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._source, f"<mutant of {self._module}>", "exec"), vars(module))
+        name = f"<mutant of {self._module}>"
+        lines = self._source.splitlines(keepends=True)
+        linecache.cache[name] = (len(self._source), None, lines, name)  # For debuggers.
+        exec(compile(self._source, name, "exec"), vars(module))
 
 
 @contextmanager

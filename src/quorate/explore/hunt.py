@@ -17,7 +17,8 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.outcome import judge
+from quorate.explore.outcome import judge, judge_world
+from quorate.explore.report import led_to
 from quorate.explore.shrink import Progress as ShrinkProgress
 from quorate.explore.shrink import schedule_of, shrink
 from quorate.kernel.properties import PropertyKind
@@ -25,7 +26,6 @@ from quorate.scenario.scenario import Scenario
 from quorate.scenario.schedule import format_schedule
 from quorate.scenario.tape import Tape
 from quorate.simulate.world import collector_at_rest
-from quorate.trace.causality import causal_past
 from quorate.verdict import Verdict
 
 CHUNK = 4
@@ -140,7 +140,7 @@ def hunt(
     deadline = None if seconds is None else monotonic() + seconds
     stop = None if seeds is None else tally.first + tally.runs + seeds
     with _executor(executor, jobs) as pool:
-        _campaign(tally, pool, stop, deadline, jobs or _cores(), keep_going, progress)
+        _campaign(tally, pool, stop, deadline, jobs or cores(), keep_going, progress)
     return tally
 
 
@@ -223,22 +223,23 @@ def shrink_seed(
     if outcome.violation is None:
         raise Mistake(f"seed {seed} of {aim.name} does not fail")
     left = shrink(scenario, outcome, seconds, progress)
-    schedule = schedule_of(left.outcome, seed=seed, nodes=aim.nodes)
-    violation = left.outcome.violation
+    told = judge_world(left.outcome.world, explained=True)
+    schedule = schedule_of(told, seed=seed, nodes=aim.nodes)
+    violation = told.violation
     assert violation is not None
-    past = causal_past(left.outcome.world.records, violation.record)
     return Found(
         Failure(seed, violation.property, violation.message),
         format_schedule(schedule, (violation.message,)),
         schedule.decisions(),
-        len(past),
+        len(led_to(told)),
         left.attempts,
         monotonic() - started,
         left.is_minimal,
     )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processes can run at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -249,7 +250,7 @@ def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
         yield given
         return
     context: Any = get_context("spawn")
-    with ProcessPoolExecutor(jobs or _cores(), context, initializer=ignore_interrupts) as pool:
+    with ProcessPoolExecutor(jobs or cores(), context, initializer=ignore_interrupts) as pool:
         yield pool
 
 

@@ -8,14 +8,15 @@ import msgspec
 
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.outcome import Outcome, judge_world
+from quorate.explore.report import led_to
 from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
 from quorate.scenario.notation import format_duration, format_label
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.schedule import Schedule
 from quorate.scenario.tape import Label
+from quorate.simulate.ordered import order_of, run_ordered
 from quorate.simulate.world import RunStep, World
-from quorate.trace.causality import causal_past
 from quorate.trace.record import Record
 from quorate.verdict import Verdict
 
@@ -52,9 +53,7 @@ class Replayed(msgspec.Struct):
 
     def causal_steps(self) -> int:
         """How many steps are in the failure's causal past."""
-        violation = self.outcome.violation
-        records = self.outcome.world.records
-        return len(causal_past(records, violation.record)) if violation else 0
+        return len(led_to(self.outcome))
 
     def sentence(self) -> str:
         """What came of it, in one sentence."""
@@ -85,12 +84,36 @@ def replay(
 ) -> Replayed:
     """Run a schedule and judge the run. `run_step` runs each step, as `kernel.step` does."""
     known = scenario or scenario_of(schedule)
+    if schedule.order is not None:
+        return _replay_ordered(schedule, known, explained)
     watch = _Watch(run_step)
     world = watch.world = World(known, schedule.tape(), watch.step)
     world.run()
     watch.look()
     outcome = judge_world(world, explained=explained)
     return Replayed(schedule, outcome, _partings(schedule, world, watch.misfits))
+
+
+def _replay_ordered(schedule: Schedule, scenario: Scenario, explained: bool) -> Replayed:
+    assert schedule.order is not None
+    world = run_ordered(scenario, schedule.tape(), schedule.order)
+    texts = [*world.misfits, *([world.impossible] if world.impossible else [])]
+    outcome = judge_world(world, explained=explained)
+    return Replayed(schedule, outcome, [Parting("", text) for text in texts])
+
+
+def ordered(replayed: Replayed) -> Schedule:
+    """The same run as an order of events, from which the times follow."""
+    world = replayed.outcome.world
+    entries = {
+        label: value
+        for label, value in world.tape.entries().items()
+        if label[0].startswith(("choose", "invoke"))
+    }
+    order = order_of(world.records, world.tape.faults())
+    return msgspec.structs.replace(
+        replayed.schedule, entries=entries, faults={}, causes={}, order=order
+    )
 
 
 class _Watch:

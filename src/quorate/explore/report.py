@@ -7,8 +7,10 @@ import sys
 from quorate.check.explain import Explanation as Reasons
 from quorate.check.history import NEVER, History, Operation
 from quorate.explore.outcome import LINEARIZABILITY, PROGRESS, Outcome
+from quorate.kernel.properties import PropertyKind
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Scenario
+from quorate.trace.causality import causal_past
 from quorate.trace.encoding import from_records, spell
 from quorate.trace.record import Violation
 from quorate.trace.trace import Completion, Explanation, Header, JudgedOperation, Step, Trace
@@ -95,6 +97,31 @@ def trace_of(
         counters=dict(outcome.counters),
     )
     return from_records(header, world.records, scenario.role)
+
+
+def led_to(outcome: Outcome) -> set[int]:
+    """The ids of the records that the failure rests on: its causal past.
+
+    A history fails by the operations of its explanation; liveness, by where every node has come to.
+    """
+    violation, records = outcome.violation, outcome.world.records
+    if violation is None:
+        return set()
+    ends = {violation.record}
+    if outcome.explanation is not None:
+        smallest = outcome.explanation.smallest
+        ends.update(max(op.invoke_event, op.complete_event) for op in smallest)
+    elif violation.record == len(records) - 1 and is_liveness(outcome):
+        ends = set({record.node: record.id for record in records}.values())
+    return set().union(*(causal_past(records, end) for end in ends))
+
+
+def is_liveness(outcome: Outcome) -> bool:
+    """Whether what failed is that something good never happens."""
+    name = outcome.violation.property if outcome.violation else ""
+    claims = outcome.world.scenario.properties or ()
+    ends = {claim.name for claim in claims if claim.kind is PropertyKind.EVENTUALLY}
+    return name == PROGRESS or name in ends
 
 
 def explanation_of(reasons: Reasons) -> Explanation:

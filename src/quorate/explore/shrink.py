@@ -19,6 +19,7 @@ from quorate.scenario.fault import Fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.schedule import Schedule
 from quorate.scenario.tape import Label, Tape
+from quorate.trace.causality import causal_past
 
 Unit = tuple[Label, Any, bool]
 """A decision or a fault that may go: its label, its value, and whether it is a fault."""
@@ -82,6 +83,7 @@ class _Shrinker:
     def _shrink(self) -> bool:
         """Whether it came to an end."""
         self._to_first_configuration()
+        self._without(self._without_consequence())
         size = len(self._units) + 1
         while len(self._units) < size and not self._is_over():
             size = len(self._units)
@@ -91,6 +93,14 @@ class _Shrinker:
             for belongs in KINDS:
                 self._reduce(belongs)
         return not self._is_over()
+
+    def _without_consequence(self) -> list[Unit]:
+        """Decisions about events that are not in the failure's causal past."""
+        records = self._best.world.records
+        assert self._best.violation is not None
+        past = causal_past(records, self._best.violation.record)
+        labels = {(records[id].series.removesuffix(" again"), records[id].ordinal) for id in past}
+        return [unit for unit in self._units if unit[0] not in labels]
 
     def _idle_timers(self) -> list[Unit]:
         """Durations of timers that were cancelled, replaced or lost before they fired."""
