@@ -35,7 +35,6 @@ from quorate.kernel import (
     on,
     sometimes,
 )
-from quorate.kernel.node import Event
 
 Value = int
 Ballot = tuple[int, NodeId]  # (round, proposer): ordered, and no two proposers share one
