@@ -37,7 +37,7 @@ ACCEPTED: list[tuple[str, list[Step]]] = [
     ("cas-register", [("cas", (None, 2), (None, 2)), ("read", None, 2)]),
     ("kv", [("get", None, ""), ("append", "a", None), ("put", "b", None), ("get", None, "b")]),
     ("kv", [("get", None, None), ("append", "a", "a"), ("append", "b", "b"), ("get", None, "ab")]),
-    ("kv", [("put", "a", None), ("delete", None, None), ("get", None, None)]),
+    ("kv", [("put", "a", None), ("delete", "ignored", None), ("get", None, None)]),
     ("kv", [("write", 1, None), ("cas", (1, 2), True), ("read", None, 2)]),
     ("kv", [("write", 1, None), ("append", "a", None), ("read", None, "1a")]),
     ("kv", [("put", "", None), ("cas", (None, "a"), True), ("read", None, "a")]),

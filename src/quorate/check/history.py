@@ -19,7 +19,7 @@ import msgspec
 from quorate.errors import Mistake
 
 Value: TypeAlias = str | int | bool | tuple["Value", ...] | None
-"""What an operation takes and returns: plain immutable data, compared by `==`."""
+"""What an operation takes and returns: plain data, compared by `==` (so True is 1)."""
 
 Status: TypeAlias = Literal["ok", "fail", "info"]
 EventType: TypeAlias = Literal["invoke", "ok", "fail", "info"]

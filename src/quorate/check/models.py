@@ -149,7 +149,7 @@ class CasRegister(Register):
         if f != "cas":
             return super().step(state, f, value, result)
         expected, new = _pair(f, value)
-        if result is False:
+        if _refused(result):
             return state if state != expected else IMPOSSIBLE
         if result is UNKNOWN:
             return new if state == expected else state
@@ -159,10 +159,14 @@ class CasRegister(Register):
         if f != "cas":
             return super().effect(f, value, result)
         expected, new = _pair(f, value)
-        if result is False:
+        if _refused(result):
             return Effect(SOME_STATE, SAME_STATE)
         # Nobody can tell an unseen cas that found another value from one that never ran.
         return Effect(expected, new)
+
+
+def _refused(result: Value | Mark) -> bool:
+    return isinstance(result, int) and not result
 
 
 class KeyValue(CasRegister):
@@ -177,12 +181,22 @@ class KeyValue(CasRegister):
     def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
         if f == "append":
             return (_text(state) + _appended(value)) or None
-        return super().step(state, *_as_cas_register(f, value, result))
+        if f in _READS:
+            same = result is UNKNOWN or state == result or (state is None and result == "")
+            return state if same else IMPOSSIBLE
+        if f == "cas":
+            return super().step(state, f, _present_pair(value), result)
+        return None if f == "delete" or value == "" else value
 
     def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
         if f == "append":
             return Effect(ANY_STATE, SOME_STATE if _appended(value) else SAME_STATE)
-        return super().effect(*_as_cas_register(f, value, result))
+        if f in _READS:
+            needed = None if result == "" else result
+            return Effect(ANY_STATE if result is UNKNOWN else needed, SAME_STATE)
+        if f == "cas":
+            return super().effect(f, _present_pair(value), result)
+        return Effect(ANY_STATE, None if f == "delete" or value == "" else value)
 
     def watches(self, observer: Seen, other: Seen) -> bool:
         needed = self.effect(*observer).before
@@ -207,19 +221,12 @@ def _appended(value: Value) -> str:
     return value
 
 
-def _as_cas_register(f: str, value: Value, result: Value | Mark) -> tuple[str, Value, Value | Mark]:
-    if f in ("get", "read"):
-        return "read", None, None if result == "" else result
-    if f == "delete":
-        return "write", None, result
-    if f == "cas":
-        expected, new = _pair(f, value)
-        return "cas", (_absent_if_empty(expected), _absent_if_empty(new)), result
-    return "write", _absent_if_empty(value), result
+def _present_pair(value: Value) -> tuple[Value, Value]:
+    expected, new = _pair("cas", value)
+    return None if expected == "" else expected, None if new == "" else new
 
 
-def _absent_if_empty(value: Value) -> Value:
-    return None if value == "" else value
+_READS = frozenset({"get", "read"})
 
 
 class Counter(Model):

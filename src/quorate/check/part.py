@@ -95,21 +95,12 @@ class Part:
         self.operations = [ok[position] for position in order]
         self.code = [codes[position] for position in order]
         self.needs = self._find_needs()
-        self._wanted = set(self.needs)
-        unknown = [op for op in operations if op.status == "info"]
-        unknown_codes = [self._code_of(op, UNKNOWN) for op in unknown]
-        self.grows = SOME in self.after
-        # A state must be seen by `needs` alone, or no write can be called unseen.
-        self.exact = not self.grows and SOME not in self.before
-        self.guarded = (SOME, SAME) in zip(self.before, self.after, strict=True)
-        for op, code in self._worth_trying(unknown, unknown_codes):
-            self.operations.append(op)
-            self.code.append(code)
+        self._add_unknown([op for op in operations if op.status == "info"])
+        self.is_single = len(self._shifts) <= 1
         self.called: list[int] = []
         self.called_pure: list[int] = []
         self.called_unseen: list[int] = []
         self.called_unknown: list[int] = []
-        self.is_single = len(self._shifts) <= 1
         self._lay_out(ok, codes, order)
 
     def take(self, count: int) -> None:
@@ -244,18 +235,23 @@ class Part:
                 needs[state] = first, mask | 1 << (number - first)
         return needs
 
-    def _worth_trying(
-        self, unknown: list[Operation], codes: list[int]
-    ) -> list[tuple[Operation, int]]:
-        """Leave out the operations of unknown outcome whose effect nobody can have seen."""
+    def _add_unknown(self, unknown: list[Operation]) -> None:
+        """Add the operations of unknown outcome, without those that nobody can have seen."""
+        codes = [self._code_of(op, UNKNOWN) for op in unknown]
+        self.grows = SOME in self.after
+        # A state must be seen by `needs` alone, or no write can be called unseen.
+        self.exact = not self.grows and SOME not in self.before
+        self.guarded = (SOME, SAME) in zip(self.before, self.after, strict=True)
+        self._wanted = set(self.needs)
         tried = [(op, code) for op, code in zip(unknown, codes, strict=True) if self._acts(code)]
-        if not self.exact:
-            return tried
         size = -1
-        while size != len(self._wanted):
+        while self.exact and size != len(self._wanted):
             size = len(self._wanted)
             self._wanted |= {self.before[code] for _, code in tried if self._seen(code)}
-        return [(op, code) for op, code in tried if self._seen(code)]
+        for op, code in tried:
+            if not self.exact or self._seen(code):
+                self.operations.append(op)
+                self.code.append(code)
 
     def _acts(self, code: int) -> bool:
         return self.after[code] != SAME
