@@ -49,7 +49,7 @@ def test_sends_name_the_step_in_which_they_arrive() -> None:
             if step.kind == "deliver":
                 sender = arrivals[step.id]
                 assert (sender.node, sender.id) == (step.source, step.cause)
-    assert {"", "lost"} < losses
+    assert {"", "lost"} <= losses
 
 
 class Inner(msgspec.Struct, frozen=True):

@@ -61,6 +61,8 @@ def _tell(trace: Trace, row: Row, roles: set[int]) -> str:
         return f"{enumerate_words(nodes)} {verb} {row.summary()} ({first} to {last} ms)."
     step = row.step
     text = happening_phrase(step)
+    if not step.node:
+        text = text[:1].upper() + text[1:]
     role = step.role if step.id in roles else ""
     changes = ", ".join(changes_of(trace, step, role))
     if changes:

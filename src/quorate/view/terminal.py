@@ -149,7 +149,7 @@ class _Drawing:
         lanes.advance(step)
         self.latest[step.node] = step.id
         notes = self._notes(step)
-        if lanes.lane_of.get(step.node) == CLIENTS:
+        if lanes.lane_of.get(step.node) == CLIENTS and step.kind != "fault":
             notes.insert(0, (escape(step.node), "bold"))
         self._noted(self._beside(cells, self._lead(row)), notes, asides + _content(step))
         for sending in _losses(step)[:LOSSES_SHOWN]:

@@ -40,7 +40,7 @@ class Page {
     else facts.push(`${this.model.count.toLocaleString("en")} steps`);
     byId("facts").textContent = facts.join(" · ");
     const verdict = header.verdict || (header.violation ? "fail" : "");
-    byId("verdict").textContent = verdict;
+    byId("verdict").textContent = escapeText(verdict);
     byId("verdict").classList.add(["pass", "fail", "unknown"].includes(verdict) ? verdict : "unknown");
     if (!header.violation) return;
     const line = byId("violation");
@@ -287,13 +287,14 @@ class Page {
   wireKeys() {
     document.addEventListener("keydown", (event) => {
       if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
-      const onCanvas = event.target.id === "canvas" || event.target === document.body;
+      const onButton = event.target.tagName === "BUTTON";
+      const isBeside = event.target.closest("#side") !== null;
       const arrows = { ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1), ArrowRight: () => this.along(1), ArrowLeft: () => this.along(-1),
         PageDown: () => this.diagram.pan(this.diagram.inner * 0.85), PageUp: () => this.diagram.pan(-this.diagram.inner * 0.85),
         Home: () => this.edge(0), End: () => this.edge(1), Enter: () => this.toCause() };
       const letters = { "/": () => byId("search").focus(), v: () => this.select(this.model.violation, true), o: () => byId("past").click(), f: () => byId("fold").click(),
         t: () => byId("scale").click(), "+": () => this.diagram.zoomBy(1.5), "=": () => this.diagram.zoomBy(1.5), "-": () => this.diagram.zoomBy(1 / 1.5), 0: () => this.diagram.fit() };
-      const act = (onCanvas && arrows[event.key]) || letters[event.key];
+      const act = (!isBeside && !(onButton && event.key === "Enter") && arrows[event.key]) || letters[event.key];
       if (!act) return;
       event.preventDefault();
       act();
