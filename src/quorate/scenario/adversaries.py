@@ -18,7 +18,7 @@ from quorate.kernel.node import Timer
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary, Arena
 from quorate.scenario.conditions import LOST, Dice
-from quorate.scenario.fault import Crash, Cut, Fault, Heal, Link, Restart
+from quorate.scenario.fault import Crash, Cut, Fault, Heal, Link, Pause, Restart, Resume
 from quorate.trace.record import Flight, Record
 
 Role = Callable[[Any], str]
@@ -30,7 +30,7 @@ def _cut_off(node: NodeId, others: Sequence[NodeId]) -> tuple[Link, ...]:
 
 
 class LeaderStrike(Adversary):
-    """Strikes the leader right after it takes a command: crashes it, or cuts it off.
+    """Strikes the leader right after it takes a command, or has answered one: crash, or cut off.
 
     Sometimes at once, before anything left; sometimes a few steps later, when some heard of it.
     """
@@ -48,7 +48,7 @@ class LeaderStrike(Adversary):
         if record.node not in arena.servers or after is None or self._role(after) != LEADER:
             return ()
         if self._countdown < 0:
-            if isinstance(record.event, Request) and self._is_due(arena):
+            if self._is_provoked(record, arena) and self._is_due(arena):
                 self._countdown = self._dice.between(f"patience {self._strikes}", 0, 6)
             if self._countdown != 0:
                 return ()
@@ -66,6 +66,11 @@ class LeaderStrike(Adversary):
             others.pop(self._dice.between(f"friend {self._strikes}", 0, len(others) - 1))
         return (Cut(_cut_off(record.node, others)),)
 
+    def _is_provoked(self, record: Record, arena: Arena) -> bool:
+        if self._dice.chance(f"answer {self._strikes}", 50):
+            return any(flight.target not in arena.servers for flight in record.flights)
+        return isinstance(record.event, Request)
+
     def _is_due(self, arena: Arena) -> bool:
         self._commands += 1
         return (
@@ -75,45 +80,62 @@ class LeaderStrike(Adversary):
 
 
 class TimersTogether(Adversary):
-    """Lets the timers of all nodes fire together, and bounces whoever has just voted.
+    """Lets the timers of two rivals fire together, and bounces whoever has just voted.
 
-    Candidates then meet in one term, and a voter that has told the one of its vote forgets it in
-    a crash, if it can, before the other asks.
+    The rivals meet in one term; a voter that has told the one of its vote forgets it in a crash,
+    if it can, before the other's request arrives. A leader does not last.
     """
 
     def __init__(self, role: Role, dice: Dice) -> None:
         self._role = role
         self._dice = dice
         self._vote: Record | None = None
-        self._bounced_at = -(10**12)
-        self._bounces = 0
+        self._has_leader = False
+        self._since = 0
+        self._count = 0
 
     def time(self, id: NodeId, timer: Timer, low: int, high: int, arena: Arena) -> int | None:
         if id not in arena.servers or high == low:
             return None
-        return low + MILLISECOND * (arena.servers.index(id) % 2)
+        rival = (arena.servers.index(id) - self._count) % len(arena.servers) < 2
+        return low + MILLISECOND * (id == arena.servers[0]) if rival else high
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        if self._has_leader or not isinstance(delay, int) or not _between_servers(flight, arena):
+            return delay
+        self._count += 1
+        return delay + ms(self._dice.between(f"late {self._count}", 0, 6))
 
     def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
-        vote = self._vote
-        if vote is not None:
-            if vote.released < 0 and arena.is_up(vote.node):
-                return ()
-            self._vote = None
-            if vote.released >= 0 and arena.may_crash() and arena.is_up(vote.node):
-                self._bounced_at = arena.time
-                return (Crash(vote.node), Restart(vote.node))
+        if record.node not in arena.servers or record.after is None:
             return ()
-        if (
-            record.kind == "deliver"
-            and record.released < 0  # It changed what is durable.
-            and record.node in arena.servers
-            and arena.time - self._bounced_at > ms(4)
-            and not any(self._role(arena.node(id)) == LEADER for id in arena.servers)
-        ):
-            self._bounces += 1
-            if self._dice.chance(f"bounce {self._bounces}", 60):
+        if self._vote is not None:
+            return self._bounce(self._vote, arena)
+        leads = self._role(record.after) == LEADER
+        if leads != self._has_leader and (leads or record.before is not record.after):
+            roles = [self._role(arena.node(id)) for id in arena.servers if arena.is_up(id)]
+            self._has_leader = LEADER in roles
+            self._since = arena.time
+        if self._has_leader:
+            if not leads or arena.time - self._since < ms(40) or not arena.may_crash():
+                return ()
+            self._has_leader = False
+            self._count += 1
+            return (Crash(record.node),)
+        if record.kind == "deliver" and record.released < 0:  # It changed what is durable.
+            self._count += 1
+            if self._dice.chance(f"bounce {self._count}", 60):
                 self._vote = record
         return ()
+
+    def _bounce(self, vote: Record, arena: Arena) -> Sequence[Fault]:
+        """Once others can know of the vote."""
+        if vote.released < 0 and arena.is_up(vote.node):
+            return ()
+        self._vote = None
+        if vote.released < 0 or not arena.may_crash() or not arena.is_up(vote.node):
+            return ()
+        return (Crash(vote.node), Restart(vote.node))
 
 
 class MinorityThenKill(Adversary):
@@ -164,7 +186,7 @@ class MinorityThenKill(Adversary):
         self._rounds += 1
         self._leader, self._sent = leader, 0
         others = [id for id in arena.servers if id != leader]
-        count = self._dice.between(f"friends {self._rounds}", 0, (len(others) - 1) // 2)
+        count = self._dice.between(f"friends {self._rounds}", 0, len(others) // 2)
         others.sort(key=lambda id: self._dice.bits(f"{self._rounds} {id}"))
         self._friends = tuple(others[:count])
 
@@ -248,19 +270,57 @@ class IsolatedRejoin(Adversary):
         return [id for id in arena.servers if id != self._alone]
 
 
+class LeaderPause(Adversary):
+    """Pauses the leader right after it has sent something, until others may have replaced it.
+
+    It wakes up to answers from before, and to requests that came meanwhile, and believes both.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._paused: NodeId | None = None
+        self._since = 0
+        self._rounds = 0
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        if self._paused is not None:
+            if arena.time - self._since < ms(self._dice.between(f"span {self._rounds}", 150, 900)):
+                return ()
+            node, self._paused, self._since = self._paused, None, arena.time
+            return (Resume(node),)
+        if record.node not in arena.servers or record.after is None or not record.flights:
+            return ()
+        if self._role(record.after) != LEADER or arena.time - self._since < ms(100):
+            return ()
+        if not self._dice.chance(f"pause {record.id}", 10):
+            return ()
+        self._rounds += 1
+        self._paused, self._since = record.node, arena.time
+        return (Pause(record.node),)
+
+
 class PartialBroadcast(Adversary):
-    """Lets what a step sends reach only some servers, so that no two quorums are the same."""
+    """Lets what a step sends reach only some servers, and some of them twice or late.
+
+    No two quorums are then the same, and answers are not what was last asked for.
+    """
 
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
         self._loss_percent = dice.between("loss", 20, 60)
+        self._late_percent = dice.between("late", 0, 30)
 
     def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
-        ends = (flight.source, flight.target)
-        if ends[0] == ends[1] or not set(ends) <= set(arena.servers):
+        if flight.source == flight.target or not _between_servers(flight, arena):
             return delay
-        name = f"lose {flight.series} {flight.ordinal}"
-        return LOST if self._dice.chance(name, self._loss_percent) else delay
+        label = f"{flight.series} {flight.ordinal}"
+        if self._dice.chance(f"lose {label}", self._loss_percent):
+            return LOST
+        if isinstance(delay, int) and self._dice.chance(f"late {label}", self._late_percent):
+            late = delay + ms(self._dice.between(f"by {label}", 1, 120))
+            return (delay, late) if self._dice.chance(f"twice {label}", 50) else late
+        return delay
 
 
 class Reboots(PartialBroadcast):
@@ -285,13 +345,24 @@ class Reboots(PartialBroadcast):
         return (Crash(record.node), Restart(record.node))
 
 
+def _between_servers(flight: Flight, arena: Arena) -> bool:
+    return flight.source in arena.servers and flight.target in arena.servers
+
+
 def _values(node: Any) -> list[Any]:
     return [getattr(node, name) for name in node.__struct_fields__]
 
 
-KINDS = (LeaderStrike, TimersTogether, MinorityThenKill, StaleSnapshot, IsolatedRejoin)
+KINDS = (
+    LeaderStrike,
+    TimersTogether,
+    MinorityThenKill,
+    StaleSnapshot,
+    IsolatedRejoin,
+    LeaderPause,
+)
 
 
 def all_adversaries(role: Role) -> tuple[Callable[[Dice], Adversary], ...]:
     """Makers of every adversary of this module, aimed at nodes with these roles."""
-    return tuple(partial(kind, role) for kind in KINDS)
+    return (*(partial(kind, role) for kind in KINDS), PartialBroadcast, Reboots)

@@ -2,7 +2,6 @@
 
 from quorate.kernel import ms
 from quorate.protocols.consensus.raft import Raft
-
 from quorate.protocols.consensus.raft_mutants import MUTANTS
 from quorate.protocols.consensus.raft_state import Config
 from quorate.scenario.adversaries import all_adversaries
@@ -15,15 +14,19 @@ def role(node: Raft) -> str:
     return node.role
 
 
-PLAIN = Config(pre_vote=False, check_quorum=False, no_op=False, batching=False)
+PLAIN = Config(max_entries=3, pre_vote=False, check_quorum=False, no_op=False, batching=False)
 
 scenario = Scenario(
     name="raft",
     node=Raft,
     nodes=5,
     configurations=(
-        Configuration("default", {"config": Config()}),
-        Configuration("snapshots", {"config": Config(snapshot_every=8, chunk_parts=4)}),
+        # Small limits are met often, and leave little to explain.
+        Configuration("default", {"config": Config(snapshot_every=12, chunk_parts=4)}),
+        Configuration(
+            "small",
+            {"config": Config(snapshot_every=3, chunk_parts=1, max_entries=2, max_in_flight=2)},
+        ),
         # Without PreVote and CheckQuorum a server that hears only some can disturb for ever.
         Configuration("plain", {"config": PLAIN}, partial_core=False),
     ),
