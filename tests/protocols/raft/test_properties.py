@@ -88,9 +88,19 @@ def test_committed_by_majority() -> None:
         return watched(monitor, (before, after))[0]
 
     assert commits(log(1, 1), log(1, 1))
-    assert commits(log(1, 1), log(1), log(2, start=3))
+    assert commits(log(1, 1), log(2, start=3))
     assert not commits(log(1, 1), log(1))
     assert not commits(log(1, 1), log(1), log(1, 2))
+
+
+def test_commits_its_own_term() -> None:
+    claim = properties.commits_its_own_term
+    leader = server(role=LEADER, current_term=3, log=log(1, 2, 3))
+    for index, lawful in [(3, True), (2, False)]:
+        after = server(role=LEADER, current_term=3, log=log(1, 2, 3), commit_index=index)
+        assert holds(claim, leader, after) == lawful
+        follower = server(current_term=3, log=log(1, 2, 3), commit_index=index)
+        assert holds(claim, server(current_term=3, log=log(1, 2, 3)), follower)
 
 
 def test_leader_append_only() -> None:
@@ -116,6 +126,11 @@ def test_log_matching() -> None:
     other_past = (server(N3), server(N3, log=log(2, 2)))
     assert watched(properties.LogMatching(), *good, hole)[-1]
     assert not watched(properties.LogMatching(), *good, other_past)[-1]
+    grown = (server(N3, log=empty), server(N3, log=log(1, 2, 2)))
+    kept = grown[1].log.compact(3)
+    for term, lawful in [(2, True), (1, False)]:
+        compacted = (grown[1], server(N3, log=kept, snapshot=Snapshot(2, term)))
+        assert watched(properties.LogMatching(), grown, compacted) == [True, lawful]
     named = Log([Entry(1, ALICE, 1, Operation("get"))], start=1)
     assert not watched(properties.LogMatching(), *good, (server(N3), server(N3, log=named)))[-1]
 

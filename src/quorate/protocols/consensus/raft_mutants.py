@@ -214,6 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=REPLICATION,
         old="if self.role != LEADER or msg.term != self.current_term:",
         new="if self.role != LEADER:",
+        needs="an acknowledgment that arrives two terms late",
     ),
     Mutant(
         name="match-index-falls",
@@ -263,6 +264,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=SNAPSHOT,
         old="self.log = self.log.compact(index + 1) if is_ours else Log(start=index + 1)",
         new="self.log = self.log.compact(index + 1)",
+        needs="a deposed leader whose log has outgrown the next snapshot",
     ),
     Mutant(
         name="chunk-offset-ignored",

@@ -62,22 +62,31 @@ class ElectedByMajority(Monitor):
 
 
 class CommittedByMajority(Monitor):
-    """What a leader takes for committed is on the disks of a majority (§5.3)."""
+    """What any server takes for committed is on the disks of a majority (§5.3)."""
 
     reads = ("log", "commit_index")
     logs: Map[NodeId, Log[Entry]] = Map()
+    committed: int = 0
 
     def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
-        index = after.commit_index
         self.logs = self.logs.set(after.id, after.log)
-        if after.role != LEADER or index <= before.commit_index:
+        index = after.commit_index
+        if index <= self.committed:
             return True
-        term = after.term_at(index)
+        self.committed, term = index, after.term_at(index)
         on_disk = [
             index < log.start or (index < log.end and log[index].term == term)
             for log in self.logs.values()
         ]
         return sum(on_disk) >= majority(after.peers)
+
+
+@each_step
+def commits_its_own_term(before: RaftState, event: Event, after: RaftState) -> bool:
+    """A leader counts replicas of entries of its own term only (§5.4.2)."""
+    if after.role != LEADER or after.commit_index == before.commit_index:
+        return True
+    return after.term_at(after.commit_index) == after.current_term
 
 
 @each_step
@@ -99,18 +108,24 @@ class LogMatching(Monitor):
     seen: Map[tuple[int, int], tuple[int | None, Entry]] = Map()  # what (index, term) determines
 
     def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
-        _, kept, appended = after.log.changes_since(before.log)
+        log = after.log
+        start, kept, appended = log.changes_since(before.log)
+        compacted = before.log.start < start < kept
+        if compacted and not self.fits(start, after.snapshot.term, log[start]):
+            return False  # The snapshot has put another past before what is left.
         term_before = after.term_at(kept - 1)
         new = {}
         for index, entry in enumerate(appended, kept):
-            known = self.seen.get((index, entry.term))
-            if known is None:
-                new[index, entry.term] = (term_before, entry)
-            elif known != (term_before, entry):
+            if not self.fits(index, term_before, entry):
                 return False
+            new[index, entry.term] = (term_before, entry)
             term_before = entry.term
         self.seen = self.seen.update(new)
         return True
+
+    def fits(self, index: int, term_before: int | None, entry: Entry) -> bool:
+        """Whether no other entry is known there, and no other term before it."""
+        return self.seen.get((index, entry.term), (term_before, entry)) == (term_before, entry)
 
 
 class LeaderCompleteness(Monitor):
