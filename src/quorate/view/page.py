@@ -27,7 +27,16 @@ from quorate.trace.trace import (
 from quorate.view.selection import repetitions
 from quorate.view.story import conclusion, sentences
 
-SCRIPTS = ("model.js", "words.js", "projection.js", "diagram.js", "panels.js", "main.js")
+SCRIPTS = (
+    "model.js",
+    "words.js",
+    "projection.js",
+    "pen.js",
+    "drawing.js",
+    "diagram.js",
+    "panels.js",
+    "main.js",
+)
 KINDS = ("start", "deliver", "fire", "batch", "sync", "stored", "invoke", "fault")
 STORY_ROWS = 200
 RARE = 11
@@ -48,7 +57,7 @@ def render_page(trace: Trace) -> str:
     return Template(_asset("page.html")).substitute(
         policy=policy,
         title=escape(f"{title} – Quorate"),
-        style=_asset("page.css"),
+        style=_asset("theme.css") + _asset("page.css"),
         script=script,
         data=_embed(_data(trace)),
     )

@@ -35,19 +35,31 @@ class Page {
     byId("title").textContent = escapeText(header.title || header.scenario);
     const facts = [];
     if (header.seed !== undefined && header.seed !== null) facts.push(`seed ${header.seed}`);
-    if (header.decisions !== undefined && header.decisions !== null) facts.push(`${header.decisions} decisions`);
-    if (this.model.violation >= 0) facts.push(`${this.past([this.model.violation]).size.toLocaleString("en")} of ${this.model.count.toLocaleString("en")} steps led to this`);
-    else facts.push(`${this.model.count.toLocaleString("en")} steps`);
+    if (header.decisions !== undefined && header.decisions !== null)
+      facts.push(`${header.decisions} decisions`);
+    const all = this.model.count.toLocaleString("en");
+    if (this.model.violation >= 0) {
+      const led = this.past([this.model.violation]).size.toLocaleString("en");
+      facts.push(`${led} of ${all} steps led to this`);
+    } else {
+      facts.push(`${all} steps`);
+    }
     byId("facts").textContent = facts.join(" · ");
     const verdict = header.verdict || (header.violation ? "fail" : "");
     byId("verdict").textContent = escapeText(verdict);
-    byId("verdict").classList.add(["pass", "fail", "unknown"].includes(verdict) ? verdict : "unknown");
+    byId("verdict").classList.add(
+      ["pass", "fail", "unknown"].includes(verdict) ? verdict : "unknown",
+    );
     if (!header.violation) return;
     const line = byId("violation");
     line.hidden = false;
     line.title = escapeText(header.violation.message);
-    line.append(element("b", {}, escapeText(header.violation.property)), header.section ? ` (${escapeText(header.section)})` : "", " ",
-      escapeText(header.violation.message));
+    line.append(
+      element("b", {}, escapeText(header.violation.property)),
+      header.section ? ` (${escapeText(header.section)})` : "",
+      " ",
+      escapeText(header.violation.message),
+    );
   }
 
   readTheme() {
@@ -58,40 +70,102 @@ class Page {
     };
     apply(dark.matches ? "dark" : "light");
     dark.addEventListener("change", () => apply(dark.matches ? "dark" : "light"));
-    byId("theme").addEventListener("click", () => apply(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+    byId("theme").addEventListener("click", () =>
+      apply(document.documentElement.dataset.theme === "dark" ? "light" : "dark"),
+    );
   }
 
   findTold() {
     const { explanation } = this.model.header;
     for (const operation of (explanation && explanation.operations) || []) {
-      for (const id of [operation.invoke ?? -1, operation.complete ?? -1]) if (id >= 0) this.diagram.told.add(id);
+      for (const id of [operation.invoke ?? -1, operation.complete ?? -1])
+        if (id >= 0) this.diagram.told.add(id);
     }
   }
 
   legend() {
     const box = element("div", { class: "legend" });
     const entries = [
-      ["a message is handled", (d) => d.drawShape(DELIVER, 20, 10, 4.5)], ["a timer fires", (d) => d.drawShape(FIRE, 20, 10, 4.5)],
-      ["a client's operation begins", (d) => d.drawShape(INVOKE, 20, 10, 4.5)], ["the disk: a batch, a sync", (d) => d.drawShape(BATCH, 20, 10, 5)],
-      ["a fault, its end", (d) => { const c = d.context; c.fillStyle = d.colour.fault; c.beginPath(); c.arc(11, 10, 6, 0, 7); c.fill(); c.fillStyle = d.colour.client; c.beginPath(); c.arc(29, 10, 6, 0, 7); c.fill(); }],
-      ["the step that violates the property", (d) => { d.ring(20, 10, 8, d.colour.fault, 2.5); d.drawShape(DELIVER, 20, 10, 4); }],
-      ["lost on its way", (d) => { const c = d.context; c.strokeStyle = d.colour.fault; c.lineWidth = 1.4; c.setLineDash([5, 3]); d.line(2, 6, 28, 12); c.setLineDash([]); c.lineWidth = 2; d.line(25, 9, 32, 15); d.line(25, 15, 32, 9); }],
-      ["a duplicate", (d) => { d.context.strokeStyle = d.colour.message; d.context.setLineDash([5, 4]); d.context.lineWidth = 1.4; d.line(2, 10, 38, 10); d.context.setLineDash([]); }],
-      ["another role than at first", (d) => { d.context.strokeStyle = d.colour.role; d.context.lineWidth = 4; d.line(2, 10, 38, 10); }],
-      ["down", (d) => { d.context.fillStyle = d.colour["fault-wash"]; d.context.fillRect(4, 1, 32, 18); }],
+      ["a message is handled", (d) => d.drawShape(DELIVER, 20, 10, 4.5)],
+      ["a timer fires", (d) => d.drawShape(FIRE, 20, 10, 4.5)],
+      ["a client's operation begins", (d) => d.drawShape(INVOKE, 20, 10, 4.5)],
+      ["the disk: a batch, a sync", (d) => d.drawShape(BATCH, 20, 10, 5)],
+      [
+        "a fault, its end",
+        (d) => {
+          const c = d.context;
+          c.fillStyle = d.colour.fault;
+          c.beginPath();
+          c.arc(11, 10, 6, 0, 7);
+          c.fill();
+          c.fillStyle = d.colour.client;
+          c.beginPath();
+          c.arc(29, 10, 6, 0, 7);
+          c.fill();
+        },
+      ],
+      [
+        "the step that violates the property",
+        (d) => {
+          d.ring(20, 10, 8, d.colour.fault, 2.5);
+          d.drawShape(DELIVER, 20, 10, 4);
+        },
+      ],
+      [
+        "lost on its way",
+        (d) => {
+          const c = d.context;
+          c.strokeStyle = d.colour.fault;
+          c.lineWidth = 1.4;
+          c.setLineDash([5, 3]);
+          d.line(2, 6, 28, 12);
+          c.setLineDash([]);
+          c.lineWidth = 2;
+          d.line(25, 9, 32, 15);
+          d.line(25, 15, 32, 9);
+        },
+      ],
+      [
+        "a duplicate",
+        (d) => {
+          d.context.strokeStyle = d.colour.message;
+          d.context.setLineDash([5, 4]);
+          d.context.lineWidth = 1.4;
+          d.line(2, 10, 38, 10);
+          d.context.setLineDash([]);
+        },
+      ],
+      [
+        "another role than at first",
+        (d) => {
+          d.context.strokeStyle = d.colour.role;
+          d.context.lineWidth = 4;
+          d.line(2, 10, 38, 10);
+        },
+      ],
+      [
+        "down",
+        (d) => {
+          d.context.fillStyle = d.colour["fault-wash"];
+          d.context.fillRect(4, 1, 32, 18);
+        },
+      ],
       ["cut off", (d) => d.hatch(4, 1, 32, 18)],
     ];
     for (const [text, paint] of entries) {
       const canvas = element("canvas", { width: "80", height: "40", "aria-hidden": "true" });
       const context = canvas.getContext("2d");
       context.scale(2, 2);
-      const pen = Object.create(Diagram.prototype);
-      Object.assign(pen, { context, top: 0, zoom: 1 });
-      this.paintLegend = [...(this.paintLegend || []), () => {
-        Object.assign(pen, { colour: this.diagram.colour });
-        context.clearRect(0, 0, 40, 20);
-        paint(pen);
-      }];
+      const pen = new Pen();
+      Object.assign(pen, { context, y: () => 0 });
+      this.paintLegend = [
+        ...(this.paintLegend || []),
+        () => {
+          Object.assign(pen, { colour: this.diagram.colour });
+          context.clearRect(0, 0, 40, 20);
+          paint(pen);
+        },
+      ];
       box.append(canvas, element("span", {}, text));
     }
     const again = () => this.paintLegend.forEach((one) => one());
@@ -102,14 +176,19 @@ class Page {
 
   // Switches
 
-  isOn(name) { return byId(name).getAttribute("aria-pressed") === "true"; }
-  set(name, value) { byId(name).setAttribute("aria-pressed", String(value)); }
+  isOn(name) {
+    return byId(name).getAttribute("aria-pressed") === "true";
+  }
+  set(name, value) {
+    byId(name).setAttribute("aria-pressed", String(value));
+  }
 
   wireSwitches() {
     for (const name of ["past", "fold", "scale"]) {
       byId(name).addEventListener("click", () => {
         this.set(name, !this.isOn(name));
-        if (name === "past" && this.isOn(name)) this.pastOf = this.selected >= 0 ? this.selected : this.model.violation;
+        if (name === "past" && this.isOn(name))
+          this.pastOf = this.selected >= 0 ? this.selected : this.model.violation;
         if (name === "fold") this.opened.clear();
         this.project();
       });
@@ -170,7 +249,9 @@ class Page {
     this.project();
   }
 
-  say(text) { byId("spoken").textContent = text; }
+  say(text) {
+    byId("spoken").textContent = text;
+  }
 
   // Search
 
@@ -183,7 +264,11 @@ class Page {
     });
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.nextFound(event.shiftKey ? -1 : 1);
-      if (event.key === "Escape") { input.value = ""; this.search(""); byId("canvas").focus(); }
+      if (event.key === "Escape") {
+        input.value = "";
+        this.search("");
+        byId("canvas").focus();
+      }
     });
     byId("found-before").addEventListener("click", () => this.nextFound(-1));
     byId("found-after").addEventListener("click", () => this.nextFound(1));
@@ -200,7 +285,9 @@ class Page {
     }
     this.diagram.matches = new Set(this.found);
     this.diagram.mapImage = null;
-    byId("found").textContent = words.length ? `${this.found.length.toLocaleString("en")} found` : "";
+    byId("found").textContent = words.length
+      ? `${this.found.length.toLocaleString("en")} found`
+      : "";
     this.diagram.redraw();
   }
 
@@ -210,7 +297,8 @@ class Page {
     const place = direction > 0 ? upperBound(this.found, at) : lowerBound(this.found, at) - 1;
     const index = (place + this.found.length) % this.found.length;
     this.select(this.found[index], true);
-    byId("found").textContent = `${(index + 1).toLocaleString("en")} of ${this.found.length.toLocaleString("en")}`;
+    byId("found").textContent =
+      `${(index + 1).toLocaleString("en")} of ${this.found.length.toLocaleString("en")}`;
   }
 
   // Pointer: drag to pan, pinch or Ctrl+wheel to zoom, tap to choose.
@@ -225,12 +313,17 @@ class Page {
       const box = canvas.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const unit = event.deltaMode === 1 ? 24 : event.deltaMode === 2 ? diagram.inner : 1;
-      if (event.ctrlKey || event.metaKey) diagram.zoomBy(Math.exp((-event.deltaY * unit) / 250), at(event)[1]);
-      else diagram.pan((event.shiftKey ? event.deltaX || event.deltaY : event.deltaY) * unit);
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        const unit = event.deltaMode === 1 ? 24 : event.deltaMode === 2 ? diagram.inner : 1;
+        if (event.ctrlKey || event.metaKey)
+          diagram.zoomBy(Math.exp((-event.deltaY * unit) / 250), at(event)[1]);
+        else diagram.pan((event.shiftKey ? event.deltaX || event.deltaY : event.deltaY) * unit);
+      },
+      { passive: false },
+    );
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       held.set(event.pointerId, at(event));
@@ -241,7 +334,10 @@ class Page {
     canvas.addEventListener("pointermove", (event) => {
       const [x, y] = at(event);
       const before = held.get(event.pointerId);
-      if (!before) { this.hover(x, y, event.pointerType); return; }
+      if (!before) {
+        this.hover(x, y, event.pointerType);
+        return;
+      }
       held.set(event.pointerId, [x, y]);
       moved += Math.abs(x - before[0]) + Math.abs(y - before[1]);
       if (onMap) diagram.goTo(y);
@@ -251,13 +347,20 @@ class Page {
     const release = (event) => {
       if (held.delete(event.pointerId) && moved <= 4 && !onMap && event.type === "pointerup") {
         const entry = diagram.hit(...at(event));
-        if (Array.isArray(entry)) { this.opened.add(entry[0]); this.project(); }
-        else if (entry >= 0) { this.select(entry); this.panels.turn("step"); }
+        if (Array.isArray(entry)) {
+          this.opened.add(entry[0]);
+          this.project();
+        } else if (entry >= 0) {
+          this.select(entry);
+          this.panels.turn("step");
+        }
       }
     };
     canvas.addEventListener("pointerup", release);
     canvas.addEventListener("pointercancel", release);
-    canvas.addEventListener("pointerleave", () => { byId("hint").hidden = true; });
+    canvas.addEventListener("pointerleave", () => {
+      byId("hint").hidden = true;
+    });
   }
 
   pinch(fingers, movedId, before) {
@@ -265,7 +368,10 @@ class Page {
     const still = fingers.find(([id]) => id !== movedId)[1];
     const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
     const now = fingers.find(([id]) => id === movedId)[1];
-    this.diagram.zoomBy(distance(one, other) / Math.max(distance(before, still), 1), (one[1] + other[1]) / 2);
+    this.diagram.zoomBy(
+      distance(one, other) / Math.max(distance(before, still), 1),
+      (one[1] + other[1]) / 2,
+    );
     this.diagram.pan((before[1] - now[1]) / 2);
   }
 
@@ -276,9 +382,14 @@ class Page {
     byId("canvas").style.cursor = isFold || entry >= 0 ? "pointer" : "default";
     hint.hidden = !isFold && !(entry >= 0);
     if (hint.hidden) return;
-    hint.textContent = isFold ? `${entry.length} steps that merely repeat: click to open` :
-      `${headline(this.model, entry)}  ${showFields(this.model.content(entry)[1], 30)}`.slice(0, 220);
-    hint.style.left = `${Math.max(Math.min(x + 14, this.diagram.width - hint.offsetWidth - 8), 4)}px`;
+    hint.textContent = isFold
+      ? `${entry.length} steps that merely repeat: click to open`
+      : `${headline(this.model, entry)}  ${showFields(this.model.content(entry)[1], 30)}`.slice(
+          0,
+          220,
+        );
+    const most = this.diagram.width - hint.offsetWidth - 8;
+    hint.style.left = `${Math.max(Math.min(x + 14, most), 4)}px`;
     hint.style.top = `${Math.min(y + 16, this.diagram.height - hint.offsetHeight - 8)}px`;
   }
 
@@ -286,15 +397,35 @@ class Page {
 
   wireKeys() {
     document.addEventListener("keydown", (event) => {
-      if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey)
+        return;
       const onButton = event.target.tagName === "BUTTON";
       const isBeside = event.target.closest("#side") !== null;
-      const arrows = { ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1), ArrowRight: () => this.along(1), ArrowLeft: () => this.along(-1),
-        PageDown: () => this.diagram.pan(this.diagram.inner * 0.85), PageUp: () => this.diagram.pan(-this.diagram.inner * 0.85),
-        Home: () => this.edge(0), End: () => this.edge(1), Enter: () => this.toCause() };
-      const letters = { "/": () => byId("search").focus(), v: () => this.select(this.model.violation, true), o: () => byId("past").click(), f: () => byId("fold").click(),
-        t: () => byId("scale").click(), "+": () => this.diagram.zoomBy(1.5), "=": () => this.diagram.zoomBy(1.5), "-": () => this.diagram.zoomBy(1 / 1.5), 0: () => this.diagram.fit() };
-      const act = (!isBeside && !(onButton && event.key === "Enter") && arrows[event.key]) || letters[event.key];
+      const arrows = {
+        ArrowDown: () => this.move(1),
+        ArrowUp: () => this.move(-1),
+        ArrowRight: () => this.along(1),
+        ArrowLeft: () => this.along(-1),
+        PageDown: () => this.diagram.pan(this.diagram.inner * 0.85),
+        PageUp: () => this.diagram.pan(-this.diagram.inner * 0.85),
+        Home: () => this.edge(0),
+        End: () => this.edge(1),
+        Enter: () => this.toCause(),
+      };
+      const letters = {
+        "/": () => byId("search").focus(),
+        v: () => this.select(this.model.violation, true),
+        o: () => byId("past").click(),
+        f: () => byId("fold").click(),
+        t: () => byId("scale").click(),
+        "+": () => this.diagram.zoomBy(1.5),
+        "=": () => this.diagram.zoomBy(1.5),
+        "-": () => this.diagram.zoomBy(1 / 1.5),
+        0: () => this.diagram.fit(),
+      };
+      const act =
+        (!isBeside && !(onButton && event.key === "Enter") && arrows[event.key]) ||
+        letters[event.key];
       if (!act) return;
       event.preventDefault();
       act();
@@ -310,7 +441,10 @@ class Page {
   }
 
   along(direction) {
-    if (!(this.selected >= 0)) { this.move(1); return; }
+    if (!(this.selected >= 0)) {
+      this.move(1);
+      return;
+    }
     const { rowOf } = this.diagram.projection;
     let next = this.model.neighbour(this.selected, direction);
     while (next !== undefined && rowOf[next] < 0) next = this.model.neighbour(next, direction);

@@ -34,7 +34,12 @@ class Model {
     this.steps.forEach((step, id) => {
       if (!step[12]) return;
       const mine = step[12].map(([to, content, series, ordinal, sent, arrival, lost]) => ({
-        from: id, to: arrival, source: this.lane[id], target: to, content, lost,
+        from: id,
+        to: arrival,
+        source: this.lane[id],
+        target: to,
+        content,
+        lost,
         label: series < 0 ? "" : `${this.series[series]} #${ordinal}`,
         sent: sent < 0 ? this.time[id] : this.time[id] + sent / 1e6,
       }));
@@ -78,15 +83,6 @@ class Model {
     for (const [link, from] of cut) this.cuts.push({ link, from, to: this.count });
   }
 
-  // Roles other than a node's first, the one held longest in front.
-  busiestRoles() {
-    const held = new Map();
-    for (const span of this.spans.flat()) {
-      if (span.role) held.set(span.role, (held.get(span.role) || 0) + span.to - span.from);
-    }
-    return [...held].sort((one, other) => other[1] - one[1] || one[0] - other[0]).map(([role]) => role);
-  }
-
   readCut(cut, name, links, id) {
     const named = (links || []).map((link) => link.join("→"));
     for (const link of name === "heal" && !named.length ? [...cut.keys()] : named) {
@@ -98,18 +94,59 @@ class Model {
     }
   }
 
-  content(id) { return this.contents[this.steps[id][3]]; }
-  type(id) { return this.content(id)[0]; }
-  node(id) { return this.lane[id] < 0 ? "" : this.lanes[this.lane[id]]; }
-  source(id) { return this.steps[id][5] < 0 ? "" : this.lanes[this.steps[id][5]]; }
-  label(id) { return `${this.series[this.steps[id][6]]} #${this.steps[id][7]}`; }
-  role(id) { return this.roles[this.steps[id][8]]; }
-  incarnation(id) { return this.steps[id][9]; }
-  released(id) { return this.steps[id][10] < 0 ? -1 : this.time[id] + this.steps[id][10] / 1e6; }
-  changes(id) { return this.steps[id][11] || {}; }
-  sends(id) { return this.sentBy.get(id) || []; }
-  extra(id) { return this.steps[id][13] || {}; }
-  isServer(id) { return this.lane[id] >= 0 && this.lane[id] < this.servers; }
+  // For each cut, the nodes that all of its links touch, or else all that any touches.
+  cutEpisodes() {
+    const episodes = new Map();
+    for (const { link, from, to } of this.cuts) {
+      const ends = link.split("→").map((node) => this.lanes.indexOf(node));
+      if (!episodes.has(from)) episodes.set(from, { links: [], from, to });
+      const episode = episodes.get(from);
+      episode.links.push(ends);
+      episode.to = Math.max(episode.to, to);
+    }
+    return [...episodes.values()].map(({ links, from, to }) => {
+      const touched = [...new Set(links.flat())].filter((lane) => lane >= 0);
+      const common = touched.filter((lane) => links.every((ends) => ends.includes(lane)));
+      return { lanes: common.length ? common : touched, from, to };
+    });
+  }
+
+  content(id) {
+    return this.contents[this.steps[id][3]];
+  }
+  type(id) {
+    return this.content(id)[0];
+  }
+  node(id) {
+    return this.lane[id] < 0 ? "" : this.lanes[this.lane[id]];
+  }
+  source(id) {
+    return this.steps[id][5] < 0 ? "" : this.lanes[this.steps[id][5]];
+  }
+  label(id) {
+    return `${this.series[this.steps[id][6]]} #${this.steps[id][7]}`;
+  }
+  role(id) {
+    return this.roles[this.steps[id][8]];
+  }
+  incarnation(id) {
+    return this.steps[id][9];
+  }
+  released(id) {
+    return this.steps[id][10] < 0 ? -1 : this.time[id] + this.steps[id][10] / 1e6;
+  }
+  changes(id) {
+    return this.steps[id][11] || {};
+  }
+  sends(id) {
+    return this.sentBy.get(id) || [];
+  }
+  extra(id) {
+    return this.steps[id][13] || {};
+  }
+  isServer(id) {
+    return this.lane[id] >= 0 && this.lane[id] < this.servers;
+  }
 
   // The node's own steps before and after one.
   neighbour(id, direction) {
@@ -168,10 +205,15 @@ class Model {
     if (!this.texts.has(place)) {
       this.texts.set(place, showFields(this.contents[place][1], Infinity).toLowerCase());
     }
-    const changes = Object.entries(this.changes(id)).map(([path, change]) => showChange(path, change));
+    const changes = Object.entries(this.changes(id)).map(([path, change]) =>
+      showChange(path, change),
+    );
     const where = [this.type(id), this.node(id), this.source(id), this.label(id), this.role(id)];
-    return `${where.join(" ").toLowerCase()} ${this.texts.get(place)} ` +
-      `${this.kind[id] === START ? "" : changes.join(" ").toLowerCase()} ${this.extra(id).detail || ""}`;
+    return (
+      `${where.join(" ").toLowerCase()} ${this.texts.get(place)} ` +
+      `${this.kind[id] === START ? "" : changes.join(" ").toLowerCase()} ` +
+      `${this.extra(id).detail || ""}`
+    );
   }
 }
 

@@ -5,7 +5,8 @@ function element(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "class") made.className = value;
     else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== undefined) made.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value !== undefined)
+      made.setAttribute(name, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
   return made;
@@ -28,13 +29,30 @@ class Panels {
   }
 
   add(name, title, content = []) {
-    const tab = element("button", {
-      role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": "false", tabindex: "-1",
-      onclick: () => this.turn(name), onkeydown: (event) => this.walk(event, name),
-    }, title);
-    const panel = element("div", {
-      role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, tabindex: "0", hidden: true,
-    }, ...content);
+    const tab = element(
+      "button",
+      {
+        role: "tab",
+        id: `tab-${name}`,
+        "aria-controls": `panel-${name}`,
+        "aria-selected": "false",
+        tabindex: "-1",
+        onclick: () => this.turn(name),
+        onkeydown: (event) => this.walk(event, name),
+      },
+      title,
+    );
+    const panel = element(
+      "div",
+      {
+        role: "tabpanel",
+        id: `panel-${name}`,
+        "aria-labelledby": `tab-${name}`,
+        tabindex: "0",
+        hidden: true,
+      },
+      ...content,
+    );
     this.tabs.append(tab);
     this.box.append(panel);
     this.open.set(name, { tab, panel, scroll: 0 });
@@ -71,7 +89,14 @@ class Panels {
     const { panel } = this.open.get("step");
     panel.replaceChildren();
     if (id < 0) {
-      panel.append(element("p", { class: "about" }, "Choose a step in the diagram to see its message, what it changed and sent, and the node's state."));
+      panel.append(
+        element(
+          "p",
+          { class: "about" },
+          "Choose a step in the diagram to see its message, what it changed and sent, and the " +
+            "node's state.",
+        ),
+      );
       return;
     }
     const { model } = this;
@@ -83,7 +108,15 @@ class Panels {
     panel.append(about, element("p", { class: "about" }, escapeText(model.label(id))));
     if (cause >= 0) {
       const why = { [FIRE]: "set in", [FAULT]: "follows" }[model.kind[id]] || "sent in";
-      panel.append(element("p", { class: "about" }, `${why} `, this.link(cause, `step ${cause}`), ` (${headline(model, cause)})`));
+      panel.append(
+        element(
+          "p",
+          { class: "about" },
+          `${why} `,
+          this.link(cause, `step ${cause}`),
+          ` (${headline(model, cause)})`,
+        ),
+      );
     }
     if (id === model.violation) {
       panel.append(element("p", { class: "conclusion" }, escapeText(model.story.conclusion)));
@@ -96,7 +129,9 @@ class Panels {
     if (this.current === "step") this.box.scrollTop = 0;
   }
 
-  exact(ms) { return `${ms.toLocaleString("en", { maximumFractionDigits: 6 })} ms`; }
+  exact(ms) {
+    return `${ms.toLocaleString("en", { maximumFractionDigits: 6 })} ms`;
+  }
 
   section(panel, title, content) {
     if (content) panel.append(element("h3", {}, title), content);
@@ -107,13 +142,21 @@ class Panels {
     if (!entries.length) return null;
     const body = element("tbody");
     for (const [name, value] of entries) {
-      const isChanged = before !== null && name in before && JSON.stringify(before[name]) !== JSON.stringify(value);
+      const isChanged =
+        before !== null && name in before && JSON.stringify(before[name]) !== JSON.stringify(value);
       const cell = element("td");
       if (isChanged && !isObject(value) && !isObject(before[name])) {
         cell.append(element("span", { class: "was" }, shorten(show(before[name]), 80)), " ");
       }
       cell.append(...this.folded(showLong(value)));
-      body.append(element("tr", { class: isChanged ? "changed" : "" }, element("th", { scope: "row" }, escapeText(name)), cell));
+      body.append(
+        element(
+          "tr",
+          { class: isChanged ? "changed" : "" },
+          element("th", { scope: "row" }, escapeText(name)),
+          cell,
+        ),
+      );
     }
     return element("table", { class: "values" }, body);
   }
@@ -122,7 +165,17 @@ class Panels {
   folded(text) {
     if (text.length <= 420) return [text];
     const rest = document.createTextNode("… ");
-    const more = element("button", { class: "more", onclick: () => { rest.textContent = text.slice(360); more.remove(); } }, `${text.length - 360} more characters`);
+    const more = element(
+      "button",
+      {
+        class: "more",
+        onclick: () => {
+          rest.textContent = text.slice(360);
+          more.remove();
+        },
+      },
+      `${text.length - 360} more characters`,
+    );
     return [text.slice(0, 360), rest, more];
   }
 
@@ -130,7 +183,8 @@ class Panels {
     const changes = Object.entries(this.model.changes(id));
     if (!changes.length || this.model.kind[id] === START) return;
     const list = element("ul", { class: "rows" });
-    for (const [path, change] of changes) list.append(element("li", {}, element("code", {}, showChange(path, change))));
+    for (const [path, change] of changes)
+      list.append(element("li", {}, element("code", {}, showChange(path, change))));
     this.section(panel, "What changed", list);
   }
 
@@ -144,11 +198,39 @@ class Panels {
       const again = message.label.includes(" again #") ? " (a duplicate)" : "";
       const detail = element("p", { class: "about" }, shorten(showFields(fields), 140));
       if (message.to >= 0) {
-        const time = element("span", { class: "time" }, `arrives at ${showTime(this.model.time[message.to])}`);
-        list.append(element("li", {}, element("button", { onclick: () => this.select(message.to) }, time, what + again, detail)));
+        const time = element(
+          "span",
+          { class: "time" },
+          `arrives at ${showTime(this.model.time[message.to])}`,
+        );
+        list.append(
+          element(
+            "li",
+            {},
+            element(
+              "button",
+              { onclick: () => this.select(message.to) },
+              time,
+              what + again,
+              detail,
+            ),
+          ),
+        );
       } else {
         const loss = LOSSES[message.lost] ?? escapeText(message.lost);
-        list.append(element("li", {}, element("button", { disabled: true }, what + again, element("span", { class: "lost" }, `: ${loss}`), detail)));
+        list.append(
+          element(
+            "li",
+            {},
+            element(
+              "button",
+              { disabled: true },
+              what + again,
+              element("span", { class: "lost" }, `: ${loss}`),
+              detail,
+            ),
+          ),
+        );
       }
     }
     this.section(panel, "Sends", list);
@@ -161,16 +243,41 @@ class Panels {
       const span = low === high ? showTime(low) : `${showTime(low)} to ${showTime(high)}`;
       lines.push(`${escapeText(type)} ${showFields(fields)} fires in ${span} ms`);
     }
-    for (const [type, fields] of extra.cancelled || []) lines.push(`${escapeText(type)} ${showFields(fields)} is cancelled`);
+    for (const [type, fields] of extra.cancelled || [])
+      lines.push(`${escapeText(type)} ${showFields(fields)} is cancelled`);
     for (const name of extra.stored || []) lines.push(`stores ${escapeText(name)}`);
-    for (const [status, value] of extra.completed || []) lines.push(`the operation ends: ${escapeText(status)} ${show(value)}`);
+    for (const [status, value] of extra.completed || [])
+      lines.push(`the operation ends: ${escapeText(status)} ${show(value)}`);
     for (const choice of extra.choices || []) lines.push(`chance chose ${show(choice)}`);
-    if (lines.length) this.section(panel, "Timers and more", element("ul", { class: "rows" }, ...lines.map((line) => element("li", {}, line))));
+    if (lines.length)
+      this.section(
+        panel,
+        "Timers and more",
+        element("ul", { class: "rows" }, ...lines.map((line) => element("li", {}, line))),
+      );
     const released = this.model.released(id);
     if (this.model.kind[id] === FAULT || this.model.kind[id] === SYNC) return;
-    if (released < 0) panel.append(element("p", { class: "about lost" }, "A crash came before this step was on disk: nobody saw it."));
-    else if (released > this.model.time[id]) panel.append(element("p", { class: "about" }, `On disk, and seen by others, at ${this.exact(released)}.`));
-    if (extra.clock) panel.append(element("p", { class: "about" }, `The node's own clocks: ${this.exact(extra.clock[0] / 1e6)}, wall ${this.exact(extra.clock[1] / 1e6)}.`));
+    if (released < 0)
+      panel.append(
+        element(
+          "p",
+          { class: "about lost" },
+          "A crash came before this step was on disk: nobody saw it.",
+        ),
+      );
+    else if (released > this.model.time[id])
+      panel.append(
+        element(
+          "p",
+          { class: "about" },
+          `On disk, and seen by others, at ${this.exact(released)}.`,
+        ),
+      );
+    if (extra.clock) {
+      const [clock, wall] = extra.clock.map((nanoseconds) => this.exact(nanoseconds / 1e6));
+      const text = `The node's own clocks: ${clock}, wall ${wall}.`;
+      panel.append(element("p", { class: "about" }, text));
+    }
   }
 
   state(panel, id) {
@@ -189,8 +296,13 @@ class Panels {
     const list = element("ol", { class: "rows told" });
     this.storyButtons = new Map();
     for (const { number, time, steps, text } of this.model.story.sentences) {
-      const button = element("button", { onclick: () => this.select(steps[steps.length - 1]) },
-        element("span", { class: "number" }, `${number}`), element("span", {}, text), element("span", { class: "time" }, showTime(time / 1e6)));
+      const button = element(
+        "button",
+        { onclick: () => this.select(steps[steps.length - 1]) },
+        element("span", { class: "number" }, `${number}`),
+        element("span", {}, text),
+        element("span", { class: "time" }, showTime(time / 1e6)),
+      );
       for (const id of steps) this.storyButtons.set(id, button);
       list.append(element("li", {}, button));
     }
@@ -210,17 +322,33 @@ class Panels {
   // A bar for each operation, from the order in which they began and ended.
   operations() {
     const { text, operations } = this.model.header.explanation;
-    const moments = [...new Set((operations || []).flatMap((op) => [op.invoke, op.complete ?? -1]))].filter((id) => id >= 0).sort((a, b) => a - b);
+    const moments = [...new Set((operations || []).flatMap((op) => [op.invoke, op.complete ?? -1]))]
+      .filter((id) => id >= 0)
+      .sort((a, b) => a - b);
     const place = (id) => (moments.indexOf(id) / Math.max(moments.length, 1)) * 100;
     const processes = new Map();
     for (const operation of operations || []) {
       if (!processes.has(operation.process)) processes.set(operation.process, []);
       processes.get(operation.process).push(operation);
     }
-    const rows = [...processes].map(([process, mine]) => element("div", { class: "process" },
-      element("span", {}, `p${process}`), element("div", { class: "track" }, ...mine.map((operation) => this.bar(operation, place)))));
-    return [element("p", {}, escapeText(text)), element("h3", {}, "The operations, from left to right in time"), ...rows,
-      element("p", { class: "about" }, "A bar runs from where an operation begins to where it ends; a dashed one never ended.")];
+    const rows = [...processes].map(([process, mine]) =>
+      element(
+        "div",
+        { class: "process" },
+        element("span", {}, `p${process}`),
+        element("div", { class: "track" }, ...mine.map((operation) => this.bar(operation, place))),
+      ),
+    );
+    return [
+      element("p", {}, escapeText(text)),
+      element("h3", {}, "The operations, from left to right in time"),
+      ...rows,
+      element(
+        "p",
+        { class: "about" },
+        "A bar runs from where an operation begins to where it ends; a dashed one never ended.",
+      ),
+    ];
   }
 
   bar(operation, place) {
@@ -228,62 +356,116 @@ class Panels {
     const from = operation.invoke >= 0 ? place(operation.invoke) : 0;
     const to = ended >= 0 ? place(ended) : 100;
     const status = operation.status || "info";
-    const result = operation.result === undefined || operation.result === null ? "" : ` ${show(operation.result)}`;
-    const said = { ok: `→${result || " ok"}`, fail: "→ failed", info: "→ ?" }[status] || `→ ${escapeText(status)}`;
+    const result =
+      operation.result === undefined || operation.result === null
+        ? ""
+        : ` ${show(operation.result)}`;
+    const said =
+      { ok: `→${result || " ok"}`, fail: "→ failed", info: "→ ?" }[status] ||
+      `→ ${escapeText(status)}`;
     const role = operation.role || "";
     const isWrong = /cannot|impossible/.test(role);
     const bar = element("span", { class: `bar${ended < 0 ? " open" : ""}` });
     bar.style.marginLeft = `${Math.min(from, 94)}%`;
     bar.style.width = `${Math.max(to - Math.min(from, 94), 6)}%`;
-    return element("button", {
-      class: `operation${isWrong ? " wrong" : ""}`, title: escapeText(role),
-      onclick: () => this.select(ended >= 0 ? ended : operation.invoke),
-    }, element("span", {}, `${showOperation(operation.f, operation.key, operation.value)} ${said}`), bar);
+    return element(
+      "button",
+      {
+        class: `operation${isWrong ? " wrong" : ""}`,
+        title: escapeText(role),
+        onclick: () => this.select(ended >= 0 ? ended : operation.invoke),
+      },
+      element("span", {}, `${showOperation(operation.f, operation.key, operation.value)} ${said}`),
+      bar,
+    );
   }
 
   schedule() {
     const { schedule, replay } = this.model.header;
     return [
-      replay ? this.copy(replay) : null, replay ? element("h3", {}, "Play it again") : null,
+      replay ? this.copy(replay) : null,
+      replay ? element("h3", {}, "Play it again") : null,
       replay ? element("pre", { class: "wrap" }, escapeLines(replay)) : null,
-      this.copy(schedule), element("h3", {}, "The schedule, to read and to edit"), element("pre", {}, escapeLines(schedule)),
+      this.copy(schedule),
+      element("h3", {}, "The schedule, to read and to edit"),
+      element("pre", {}, escapeLines(schedule)),
     ];
   }
 
   copy(text) {
-    return element("button", { class: "copy", onclick: async (event) => {
-      const button = event.target;
-      try {
-        await navigator.clipboard.writeText(text);
-        button.textContent = "Copied";
-      } catch {
-        const selection = getSelection();
-        selection.selectAllChildren(button.parentElement.querySelector("pre"));
-        button.textContent = "Selected";
-      }
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    } }, "Copy");
+    return element(
+      "button",
+      {
+        class: "copy",
+        onclick: async (event) => {
+          const button = event.target;
+          try {
+            await navigator.clipboard.writeText(text);
+            button.textContent = "Copied";
+          } catch {
+            const selection = getSelection();
+            selection.selectAllChildren(button.parentElement.querySelector("pre"));
+            button.textContent = "Selected";
+          }
+          setTimeout(() => {
+            button.textContent = "Copy";
+          }, 1500);
+        },
+      },
+      "Copy",
+    );
   }
 
   run(legend) {
     const { header } = this.model;
-    const pairs = (entries) => element("dl", { class: "pairs" }, ...entries.flatMap(([name, value]) => [element("dt", {}, escapeText(name)), element("dd", {}, value)]));
+    const pairs = (entries) =>
+      element(
+        "dl",
+        { class: "pairs" },
+        ...entries.flatMap(([name, value]) => [
+          element("dt", {}, escapeText(name)),
+          element("dd", {}, value),
+        ]),
+      );
     const facts = [["scenario", escapeText(header.scenario)]];
-    if (header.seed !== undefined && header.seed !== null) facts.push(["seed", String(header.seed)]);
+    if (header.seed !== undefined && header.seed !== null)
+      facts.push(["seed", String(header.seed)]);
     if (header.configuration) facts.push(["configuration", escapeText(header.configuration)]);
     if (header.paper) facts.push(["paper", escapeText(header.paper)]);
     facts.push(["steps", this.model.count.toLocaleString("en")]);
-    const parts = [element("h3", {}, "Legend"), legend, element("h3", {}, "Keys"), pairs([
-      ["↑ ↓", "the step before, the step after"], ["← →", "the same on this node"], ["Enter", "what led to it: the step that caused it"],
-      ["v", "the violation"], ["/", "search"], ["o f t", "only what led to this, fold, true time"], ["+ − 0", "zoom, show everything"],
-    ]), element("h3", {}, "This run"), pairs(facts)];
+    const parts = [
+      element("h3", {}, "Legend"),
+      legend,
+      element("h3", {}, "Keys"),
+      pairs([
+        ["↑ ↓", "the step before, the step after"],
+        ["← →", "the same on this node"],
+        ["Enter", "what led to it: the step that caused it"],
+        ["v", "the violation"],
+        ["/", "search"],
+        ["o f t", "only what led to this, fold, true time"],
+        ["+ − 0", "zoom, show everything"],
+      ]),
+      element("h3", {}, "This run"),
+      pairs(facts),
+    ];
     const features = Object.entries(header.features || {});
-    if (features.length) parts.push(element("h3", {}, "Configuration"), pairs(features.map(([name, value]) => [name, show(value)])));
+    if (features.length)
+      parts.push(
+        element("h3", {}, "Configuration"),
+        pairs(features.map(([name, value]) => [name, show(value)])),
+      );
     const counters = Object.entries(header.counters || {});
-    if (counters.length) parts.push(element("h3", {}, "What really happened"), pairs(counters.map(([name, value]) => [name, value.toLocaleString("en")])));
+    if (counters.length)
+      parts.push(
+        element("h3", {}, "What really happened"),
+        pairs(counters.map(([name, value]) => [name, value.toLocaleString("en")])),
+      );
     return parts;
   }
 }
 
 // Several lines, each without anything unprintable.
-function escapeLines(text) { return text.split("\n").map(escapeText).join("\n"); }
+function escapeLines(text) {
+  return text.split("\n").map(escapeText).join("\n");
+}

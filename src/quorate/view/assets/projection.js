@@ -12,7 +12,8 @@ class Projection {
     this.rowOf = new Int32Array(model.count).fill(-1);
     this.chooseRows(only, folds, opened);
     this.place = Float64Array.from(this.rows, (row, index) =>
-      byTime ? model.time[Array.isArray(row) ? row[0] : row] : index);
+      byTime ? model.time[Array.isArray(row) ? row[0] : row] : index,
+    );
     this.length = this.rows.length ? this.place[this.rows.length - 1] : 0;
     this.chooseMessages();
     this.chooseLanes();
@@ -22,7 +23,8 @@ class Projection {
   chooseLanes() {
     const { model } = this;
     const used = new Set(Array.from({ length: model.servers }, (_, lane) => lane));
-    for (const row of this.rows) for (const id of Array.isArray(row) ? row : [row]) used.add(model.lane[id]);
+    for (const row of this.rows)
+      for (const id of Array.isArray(row) ? row : [row]) used.add(model.lane[id]);
     for (const message of this.messages) used.add(message.target);
     this.lanes = model.lanes.map((_, lane) => lane).filter((lane) => used.has(lane));
   }
@@ -39,13 +41,24 @@ class Projection {
       run = [];
     };
     for (let id = 0; id < model.count; id++) {
-      if (only && !only.has(id)) continue;
+      if (only && (!only.has(id) || this.saysNothing(id))) continue;
       const isDull = folds && model.dull[id] && id !== model.violation;
       if (!isDull) flush();
       run.push(id);
       if (!isDull) flush();
     }
     flush();
+  }
+
+  // The first start of a node that sends nothing yet.
+  saysNothing(id) {
+    const { model } = this;
+    return (
+      model.kind[id] === START &&
+      !model.incarnation(id) &&
+      !model.sends(id).length &&
+      id !== model.violation
+    );
   }
 
   chooseMessages() {
@@ -70,16 +83,25 @@ class Projection {
   }
 
   // The first row at or below a place.
-  rowAt(place) { return lowerBound(this.place, place); }
+  rowAt(place) {
+    return lowerBound(this.place, place);
+  }
 
   // Where a message leaves: in time when it was sent, in rows where its step stands.
-  leaves(message) { return this.byTime ? Math.max(message.sent, this.place[message.first]) : message.first; }
+  leaves(message) {
+    return this.byTime ? Math.max(message.sent, this.place[message.first]) : message.first;
+  }
 
-  arrives(message) { return this.place[message.last]; }
+  arrives(message) {
+    return this.place[message.last];
+  }
 
   // Calls back for each message that may touch the rows from `low` to `high`, at most `most`.
   eachMessage(low, high, most, visit) {
-    const blocks = [Math.max(Math.floor(low / BLOCK), 0), Math.min(Math.floor(high / BLOCK), this.blocks.length - 1)];
+    const blocks = [
+      Math.max(Math.floor(low / BLOCK), 0),
+      Math.min(Math.floor(high / BLOCK), this.blocks.length - 1),
+    ];
     let total = this.long.length;
     for (let block = blocks[0]; block <= blocks[1]; block++) total += this.blocks[block].length;
     const stride = Math.max(1, Math.ceil(total / most));

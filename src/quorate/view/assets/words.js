@@ -27,7 +27,8 @@ function show(value) {
   if (value.$bytes !== undefined) return `0x${escapeText(value.$bytes)}`;
   if (value.$ === "Operation") return showOperation(value.f, value.key, value.value);
   const fields = Object.entries(value).filter(([name]) => name !== "$");
-  return `${escapeText(value.$ || "")}(${fields.map(([n, v]) => `${escapeText(n)}=${show(v)}`).join(", ")})`;
+  const texts = fields.map(([name, part]) => `${escapeText(name)}=${show(part)}`);
+  return `${escapeText(value.$ || "")}(${texts.join(", ")})`;
 }
 
 function showOperation(f, key, value) {
@@ -43,13 +44,15 @@ function showLong(value) {
   if (flat.length <= 44 || !isObject(value)) return flat;
   if (value.$map) return value.$map.map(([k, v]) => `${show(k)}: ${show(v)}`).join("\n");
   if (value.$set) return value.$set.map(show).join("\n");
-  if (value.$log) return value.$log.map((item, i) => `${value.start + i}: ${show(item)}`).join("\n");
+  if (value.$log)
+    return value.$log.map((item, i) => `${value.start + i}: ${show(item)}`).join("\n");
   return flat;
 }
 
 function showFields(fields, length = 60) {
   return Object.entries(fields)
-    .map(([name, value]) => `${escapeText(name)}=${shorten(show(value), length)}`).join(" ");
+    .map(([name, value]) => `${escapeText(name)}=${shorten(show(value), length)}`)
+    .join(" ");
 }
 
 function showChange(path, change) {
@@ -84,27 +87,44 @@ function showTime(ms) {
 }
 
 const LOSSES = {
-  lost: "lost", cut: "the link was cut", down: "the node was down",
-  crash: "never left: the sender crashed", unsent: "never left: the sender crashed",
+  lost: "lost",
+  cut: "the link was cut",
+  down: "the node was down",
+  crash: "never left: the sender crashed",
+  unsent: "never left: the sender crashed",
   "": "still under way at the end",
 };
 const FAULT_MARKS = {
-  crash: "✗", restart: "↻", cut: "≁", heal: "≈", pause: "‖", resume: "▸",
+  crash: "✗",
+  restart: "↻",
+  cut: "≁",
+  heal: "≈",
+  pause: "‖",
+  resume: "▸",
 };
 
 // A step in a few words.
 function headline(model, id) {
   const type = escapeText(model.type(id));
   const node = escapeText(model.node(id));
+  const source = model.source(id) === model.node(id) ? "itself" : escapeText(model.source(id));
   switch (model.kind[id]) {
-    case START: return model.incarnation(id) ? `${node} starts again` : `${node} starts`;
-    case DELIVER: return `${node} handles ${type} from ${model.source(id) === model.node(id) ? "itself" : escapeText(model.source(id))}`;
-    case FIRE: return `${node}'s ${type} timer fires`;
-    case BATCH: return `${node} ends a batch`;
-    case SYNC: return `${node}'s disk has caught up`;
-    case STORED: return `${node} has stored ${show(model.content(id)[1].name)}`;
-    case INVOKE: return `${node} invokes ${show(model.content(id)[1].operation)}`;
-    default: return escapeText(model.extra(id).detail || type);
+    case START:
+      return model.incarnation(id) ? `${node} starts again` : `${node} starts`;
+    case DELIVER:
+      return `${node} handles ${type} from ${source}`;
+    case FIRE:
+      return `${node}'s ${type} timer fires`;
+    case BATCH:
+      return `${node} ends a batch`;
+    case SYNC:
+      return `${node}'s disk has caught up`;
+    case STORED:
+      return `${node} has stored ${show(model.content(id)[1].name)}`;
+    case INVOKE:
+      return `${node} invokes ${show(model.content(id)[1].operation)}`;
+    default:
+      return escapeText(model.extra(id).detail || type);
   }
 }
 
@@ -120,5 +140,7 @@ function note(model, id) {
     return `${escapeText(status)}${value === null ? "" : ` ${show(value)}`}`;
   }
   if (!model.isServer(id)) return "";
-  return Object.entries(model.changes(id)).map(([path, change]) => showChange(path, change)).join("  ");
+  return Object.entries(model.changes(id))
+    .map(([path, change]) => showChange(path, change))
+    .join("  ");
 }
