@@ -46,6 +46,17 @@ class Aim(msgspec.Struct, frozen=True):
     configuration: str = ""
 
 
+_provided: dict[str, Scenario] = {}
+
+
+def provide(scenario: Scenario, name: str) -> str:
+    """Let this process, and no other, know a scenario by a name; returns the name."""
+    if _provided.get(name) != scenario:
+        _provided[name] = scenario
+        load.cache_clear()
+    return name
+
+
 @lru_cache(maxsize=64)
 def load(aim: Aim) -> Scenario:
     """The scenario of an aim. Raises Mistake for a name that means nothing."""
@@ -78,6 +89,8 @@ def parse_faults(text: str) -> tuple[str, ...] | None:
 
 
 def _load(name: str) -> Scenario:
+    if name in _provided:
+        return _provided[name]
     if ".py" in name:
         return _load_file(name)
     if name not in CATALOGUE:
@@ -117,6 +130,9 @@ def _execute(path: Path) -> ModuleType:
     name = path.stem
     if not path.is_file():
         raise Mistake(f"{path}: there is no such file")
+    known = sys.modules.get(name)
+    if name in sys.stdlib_module_names or (known and not _is_from(known, path)):
+        raise Mistake(f"{path}: Python has another module called {name}; rename the file")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -128,13 +144,18 @@ def _execute(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Mistake:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _line_in(error, path)
         raise Mistake(f"{path}{line}: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line_in(error: Exception, path: Path) -> str:
+def _is_from(module: ModuleType, path: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve() == path.resolve()
+
+
+def _line_in(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
     trace, line = error.__traceback__, ""

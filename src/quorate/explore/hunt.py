@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from contextlib import contextmanager
 from multiprocessing import get_context
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from quorate.scenario.schedule import format_schedule
 from quorate.scenario.tape import Tape
 from quorate.simulate.world import collector_at_rest
 from quorate.verdict import Verdict
+
+T = TypeVar("T")
 
 CHUNK = 4
 """Seeds in one task: large enough to outweigh its passage, small enough to stop soon."""
@@ -252,6 +254,16 @@ def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
     context: Any = get_context("spawn")
     with ProcessPoolExecutor(jobs or cores(), context, initializer=ignore_interrupts) as pool:
         yield pool
+
+
+class SerialExecutor(Executor):
+    """Does the work here and now: for scenarios that no other process can load by name."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run it; what it raises is raised at once."""
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
 
 
 def ignore_interrupts() -> None:

@@ -13,6 +13,7 @@
 `->` may be written for `→`. Every parser here raises ValueError that says what it expected.
 """
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -95,52 +96,81 @@ def format_entry(label: Label, value: Any) -> str:
 
 def parse_entry(line: str) -> tuple[Label, Any]:
     """The decision that a line of a schedule states."""
-    line = line.replace("->", "→")
-    verb = line.split(" ", 1)[0]
+    verb = line.split(maxsplit=1)[0]
     if verb == "lose":
         return parse_label("deliver" + line[len(verb) :]), LOST
     if verb == "choose":
         text, separator, option = line.partition(" = ")
-        _expect(separator, "= and an option", line)
+        _expect(separator and option.strip(), "= and an option", line)
         return parse_label(text), option.strip()
     if verb == "invoke":
         text, separator, rest = line.partition(" at ")
-        when, _, operation = rest.partition(" ")
+        when, _, operation = rest.strip().partition(" ")
         _expect(separator and operation, "at, a time, and an operation", line)
-        return parse_label(text), (parse_duration(when), parse_operation(operation))
-    if verb not in ("deliver", "duplicate", "fire", "batch", "sync", "store"):
-        raise ValueError(f"no decision begins with {verb!r}")
+        return parse_label(text), (_parse_span(when), parse_operation(operation))
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, (*VERBS, "lose", "choose", "invoke", "after"), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"no decision begins with {verb!r}{hint}")
     text, separator, rest = line.partition(" after ")
     _expect(separator, "after and a duration", line)
     if verb == "duplicate":
         first, separator, second = rest.partition(" and ")
         _expect(separator, "two durations", line)
-        value = (parse_duration(first.strip()), parse_duration(second.strip()))
+        value = (_parse_span(first), _parse_span(second))
         return parse_label("deliver" + text[len(verb) :]), value
-    return parse_label(text), parse_duration(rest.strip())
+    return parse_label(text), _parse_span(rest)
+
+
+VERBS = ("deliver", "duplicate", "fire", "batch", "sync", "store")
+"""What begins a decision on a duration."""
+
+
+def _parse_span(text: str) -> int:
+    duration = parse_duration(text.strip())
+    if duration < 0:
+        raise ValueError(f"expected a duration that is not negative, found {text!r}")
+    return duration
 
 
 def format_operation(operation: Operation) -> str:
-    """`cas x [1,2]`: the operation, its key if it has one, and its value as JSON."""
+    """`cas x [1,2]`: the operation, its key if it has one, and its value as JSON.
+
+    A key that could be taken for a value is written as `@` and JSON.
+    """
     parts = [operation.f]
-    if operation.key is not None:
-        parts.append(operation.key)
+    key = operation.key
+    if key is not None:
+        parts.append(key if _BARE_KEY.fullmatch(key) else "@" + _json(key))
     if operation.value is not None:
-        parts.append(msgspec.json.encode(operation.value).decode())
+        parts.append(_json(operation.value))
     return " ".join(parts)
+
+
+_BARE_KEY = re.compile(r"(?!(?:true|false|null)\b)[^\W\d]\w*")
+_OPERATION = re.compile(rf'(\S+)(?: +({_BARE_KEY.pattern}(?= |$)|@"(?:[^"\\]|\\.)*"))?(?: +(.+))?')
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def parse_operation(text: str) -> Operation:
     """The operation that a text states."""
-    match = re.fullmatch(r"(\w+)(?: ([^\s\"\[\d-]\S*))?(?: (.+))?", text.strip())
+    match = _OPERATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"expected an operation such as write x 5, found {text!r}")
     f, key, value = match.groups()
+    if key is not None and key.startswith("@"):
+        key = _decoded(key[1:])
+    return Operation(f, key, None if value is None else _frozen(_decoded(value)))
+
+
+def _decoded(text: str) -> Any:
     try:
-        decoded = _frozen(msgspec.json.decode(value)) if value else None
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(f"the value {value!r} is not JSON") from error
-    return Operation(f, key, decoded)
+        raise ValueError(f"expected JSON, found {text!r}") from error
 
 
 def _frozen(value: Any) -> Any:

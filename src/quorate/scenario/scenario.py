@@ -84,7 +84,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         if unknown:
             raise Mistake(f"{self.name}: no fault is called {unknown[0]}; there are {FAULTS}")
         if self.properties is None:
-            check_classes((self.node, self.client))
+            check_classes((self.node, self.client) if self.workload else (self.node,))
             found = self._namespace()
             kinds = (v for v in found if isinstance(v, type) and issubclass(v, Monitor))
             properties = dict.fromkeys(v for v in found if isinstance(v, Property))

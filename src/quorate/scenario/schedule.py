@@ -66,7 +66,7 @@ class Schedule(msgspec.Struct, kw_only=True):
 
 def format_schedule(schedule: Schedule, comments: tuple[str, ...] = ()) -> str:
     """The file's text. Decisions that belong together stand together, in the order of labels."""
-    lines = [HEADER, *(f"# {comment}" for comment in comments)]
+    lines = [HEADER, *(f"# {' '.join(comment.split())}" for comment in comments)]
     lines.append(f"scenario {schedule.scenario}")
     if schedule.nodes:
         lines.append(f"nodes {schedule.nodes}")
@@ -98,12 +98,12 @@ def parse_schedule(text: str, source: str) -> Schedule:
         raise Mistake(f"{source}:1: not a schedule: its first line must be {HEADER!r}")
     schedule = Schedule(scenario="")
     for number, raw in enumerate(lines[1:], start=2):
-        line, _, comment = raw.partition("#") if _is_comment(raw) else _strip_cause(raw)
-        line = " ".join(line.split())
-        if not line:
+        line, _, cause = raw.partition("  # caused by ")
+        line = line.strip()
+        if not line or line.startswith("#"):
             continue
         try:
-            _parse_line(schedule, line, comment)
+            _parse_line(schedule, line, cause)
         except ValueError as error:
             raise Mistake(f"{source}:{number}: {error}") from error
     if not schedule.scenario:
@@ -114,7 +114,8 @@ def parse_schedule(text: str, source: str) -> Schedule:
 def read_schedule(path: Path) -> Schedule:
     """Read a schedule file. Raises Mistake if it cannot be read or is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
     except OSError as error:
         raise Mistake(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -124,16 +125,9 @@ def read_schedule(path: Path) -> Schedule:
     return parse_schedule(text, str(path))
 
 
-def _is_comment(raw: str) -> bool:
-    return raw.lstrip().startswith("#")
-
-
-def _strip_cause(raw: str) -> tuple[str, str, str]:
-    return raw.partition("  # caused by ")
-
-
 def _parse_line(schedule: Schedule, line: str, cause: str) -> None:
-    word, _, rest = line.partition(" ")
+    word, *others = line.split(maxsplit=1)
+    rest = others[0] if others else ""
     if schedule.order is not None:
         schedule.order.append(_parse_event(line))
     elif line == "in this order:":
@@ -155,7 +149,7 @@ def _parse_line(schedule: Schedule, line: str, cause: str) -> None:
             raise ValueError(f"a second decision on {format_label(label)}; keep one of them")
         schedule.entries[label] = value
         if cause:
-            schedule.causes[label] = cause.strip()
+            schedule.causes[label] = format_label(parse_label(cause))
 
 
 _EVENTS = ("start", "deliver", "fire", "batch", "sync", "store", "invoke", "calm")
