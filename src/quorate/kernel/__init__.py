@@ -2,6 +2,7 @@
 
 from quorate.kernel.canonical import encode, fingerprint
 from quorate.kernel.client import Client, Redirect, Request, Response
+from quorate.kernel.composition import ChildStepped, ToChild, run_child
 from quorate.kernel.env import MICROSECOND, MILLISECOND, SECOND, Env, ms
 from quorate.kernel.node import (
     BatchEnd,
@@ -26,6 +27,7 @@ __all__ = [
     "MILLISECOND",
     "SECOND",
     "BatchEnd",
+    "ChildStepped",
     "Client",
     "Durable",
     "Env",
@@ -45,6 +47,7 @@ __all__ = [
     "Start",
     "Stored",
     "Timer",
+    "ToChild",
     "always",
     "each_step",
     "encode",
@@ -53,6 +56,7 @@ __all__ = [
     "majority",
     "ms",
     "on",
+    "run_child",
     "sometimes",
     "step",
 ]

@@ -16,6 +16,7 @@ from typing import (
     TypeVar,
     dataclass_transform,
     get_args,
+    get_origin,
     get_type_hints,
 )
 
@@ -135,8 +136,21 @@ class Node(msgspec.Struct, kw_only=True, gc=False):
             for kind in getattr(method, "handled_events", ()):
                 if kind in table:
                     raise TypeError(f"{cls.__name__} handles {kind.__name__} twice, see {name}")
-                table[kind] = method
+                table[kind] = _children_first(kind, method) if kind in for_children else method
         cls.handlers = {**cls.handlers, **table}
+
+
+for_children: dict[type[Event], Callable[[Any, Any, "Env"], bool]] = {}
+"""What every node does with these events, before its own handler if it has one: it passes them to
+its children. True if that was all. Filled by `quorate.kernel.composition`."""
+
+
+def _children_first(kind: type[Event], method: Handler) -> Handler:
+    def handler(node: Any, event: Any, env: Any) -> None:
+        if not for_children[kind](node, event, env):
+            method(node, event, env)
+
+    return handler
 
 
 def step(node: NodeT, event: Event, env: "Env") -> NodeT:
@@ -147,11 +161,14 @@ def step(node: NodeT, event: Event, env: "Env") -> NodeT:
     `Start` and `BatchEnd`, and whatever the handler raises.
     """
     successor: NodeT = node.__copy__()  # type: ignore[attr-defined]  # absent from its stubs
-    handler = node.handlers.get(type(event))
+    kind = type(event)
+    handler = node.handlers.get(kind)
     if handler is not None:
         handler(successor, event, env)
-    elif type(event) not in _OPTIONAL:
-        raise LookupError(f"{type(node).__name__} has no handler for {type(event).__name__}")
+    else:
+        passed_on = kind in for_children and for_children[kind](successor, event, env)
+        if not passed_on and kind not in _OPTIONAL:
+            raise LookupError(f"{type(node).__name__} has no handler for {kind.__name__}")
     return successor
 
 
@@ -170,18 +187,28 @@ def recover(fresh: NodeT, crashed: NodeT) -> NodeT:
     for name in durable_fields(type(fresh)):
         setattr(node, name, getattr(crashed, name))
     for name in child_fields(type(fresh)):
-        setattr(node, name, recover(getattr(fresh, name), getattr(crashed, name)))
+        kept = getattr(crashed, name)
+        if isinstance(kept, Map):
+            made = getattr(fresh, name)
+            for key, child in kept.items():
+                blank = made.get(key) or type(child)(id=child.id, peers=child.peers)
+                kept = kept.set(key, recover(blank, child))
+            setattr(node, name, kept)
+        else:
+            setattr(node, name, recover(getattr(fresh, name), kept))
     return node
 
 
 def child_fields(kind: type[Node]) -> tuple[str, ...]:
-    """The names of the fields that hold a child node (see `Env.child`)."""
+    """The names of the fields that hold a child node, or a `Map` of them."""
     hints = _field_types(kind)
-    return tuple(
-        name
-        for name in kind.__struct_fields__
-        if isinstance(hints[name], type) and issubclass(hints[name], Node)
-    )
+    return tuple(name for name in kind.__struct_fields__ if _holds_node(hints[name]))
+
+
+def _holds_node(annotation: Any) -> bool:
+    if get_origin(annotation) is Map:
+        annotation = get_args(annotation)[1]
+    return isinstance(annotation, type) and issubclass(annotation, Node)
 
 
 def check_classes(kinds: Iterable[type[Node]]) -> None:
@@ -194,10 +221,10 @@ def check_classes(kinds: Iterable[type[Node]]) -> None:
     handled = {event for kind in classes for event in kind.handlers}
     for kind in classes:
         for name, annotation in _field_types(kind).items():
-            culprit = immutable_type(annotation)
-            if culprit and not (isinstance(annotation, type) and issubclass(annotation, Node)):
+            culprit = None if _holds_node(annotation) else immutable_type(annotation)
+            if culprit:
                 raise TypeError(
-                    f"{kind.__name__}.{name}: {culprit} can change in place; "
+                    f"{kind.__name__}.{name}: {culprit} is not immutable canonical data; "
                     "use int, str, tuple, a frozen struct, Map, Set or Log"
                 )
     for module in dict.fromkeys(kind.__module__ for kind in classes):

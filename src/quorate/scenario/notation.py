@@ -71,10 +71,11 @@ def format_label(label: Label) -> str:
 
 def parse_label(text: str) -> Label:
     """The label that a text names."""
-    match = re.fullmatch(r"(\S.*\S) #(\d{1,9})", text.strip().replace("->", "→"))
+    plain = " ".join(text.replace("->", "→").split())
+    match = re.fullmatch(r"(\S.*\S) #(\d{1,9})", plain)
     if match is None:
         raise ValueError(f"expected a label such as fire n1 Election #0, found {text!r}")
-    return " ".join(match[1].split()), int(match[2])
+    return match[1], int(match[2])
 
 
 def format_entry(label: Label, value: Any) -> str:
@@ -96,7 +97,7 @@ def format_entry(label: Label, value: Any) -> str:
 
 def parse_entry(line: str) -> tuple[Label, Any]:
     """The decision that a line of a schedule states."""
-    verb = line.split(maxsplit=1)[0]
+    verb = line.strip().partition(" ")[0]
     if verb == "lose":
         return parse_label("deliver" + line[len(verb) :]), LOST
     if verb == "choose":

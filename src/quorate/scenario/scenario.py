@@ -22,13 +22,12 @@ from quorate.scenario.workload import Workload
 class Configuration(msgspec.Struct, frozen=True):
     """One way to set a node's fields; each seed takes one of the scenario's.
 
-    `partial_core` tells whether liveness is promised while some servers still reach only part of
-    the others, or hear them without being heard.
+    `live` tells whether liveness is promised too, or only safety is judged.
     """
 
     name: str = "default"
     fields: Mapping[str, Any] = {}
-    partial_core: bool = True
+    live: bool = True
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +132,4 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         if seed is None:
             return Conditions()
         allowed = self.faults if self.heal else frozenset[str]()
-        drawn = draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))
-        if not self.configurations[drawn.configuration].partial_core:
-            return msgspec.structs.replace(drawn, whole_core=True)
-        return drawn
+        return draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.kernel.node import Event, Node, durable_fields
+from quorate.kernel.node import Event, Node, child_fields, durable_fields
 from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.host import Host, fields_getter
@@ -47,7 +47,7 @@ class Judge:
         self._role_reads = fields_read(scenario.role, scenario.node) if scenario.role else set()
         watched = set(self._role_reads).union(*self._reads.values())
         watched.update(*(set(monitor.reads) for monitor in self._monitors))
-        self._durable = frozenset(durable_fields(scenario.node))
+        self._durable = frozenset(durable_fields(scenario.node) + child_fields(scenario.node))
         self._names = tuple(sorted(watched | self._durable))
         self.fields = fields_getter(self._names)
         self.plans: dict[tuple[bool, ...], Plan] = {}

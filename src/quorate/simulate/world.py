@@ -25,7 +25,7 @@ from quorate.scenario.conditions import (
     NetworkDomain,
 )
 from quorate.scenario.fault import Fault
-from quorate.scenario.notation import format_duration
+from quorate.scenario.notation import format_duration, format_fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Series, Tape
 from quorate.simulate.faults import Faults
@@ -115,7 +115,7 @@ class World:
             if self.violation is None:
                 self._loop()
             self._forget_the_future()
-        if not self.violation and not self.exhausted and self.healed:
+        if not self.violation and not self.exhausted and self.healed and self.configuration.live:
             self.violation = self.judge.at_rest(self)
 
     def _forget_the_future(self) -> None:
@@ -175,7 +175,7 @@ class World:
         before = host.node
         try:
             after = self._run_step(before, event, env)
-        except (Exception, StepNeverEnds) as error:
+        except (Exception, SystemExit, StepNeverEnds) as error:
             if isinstance(error, Mistake):
                 raise Mistake(f"{series} #{ordinal} at {time} ns: {error}") from error
             self._raised(host, event, error, kind, series, ordinal, cause, flight)
@@ -245,7 +245,9 @@ class World:
     def _react(self, record: Record) -> None:
         anchored = self.tape.struck_after(record.series, record.ordinal)
         for fault in anchored:
-            self.faults.strike(fault, record.id)
+            if not self.faults.strike(fault, record.id):
+                text = f"{format_fault(fault)} makes no sense after {record.label}"
+                self.misfits.append(text)
         # After the faults have ended the nemesis has one last word: which core is to stay whole.
         if self.nemesis is not None and (not self.healed or record.series == "calm"):
             for fault in self.nemesis.react(record, self):

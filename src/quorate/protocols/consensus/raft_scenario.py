@@ -27,8 +27,9 @@ scenario = Scenario(
             "small",
             {"config": Config(snapshot_every=3, chunk_parts=1, max_entries=2, max_in_flight=2)},
         ),
-        # Without PreVote and CheckQuorum a server that hears only some can disturb for ever.
-        Configuration("plain", {"config": PLAIN}, partial_core=False),
+        # Without PreVote and CheckQuorum a server that hears only some can disturb for ever, and
+        # without no-op a new leader cannot answer a read before the next write.
+        Configuration("plain", {"config": PLAIN}, live=False),
     ),
     workload=Workload(model="kv", draw=append_key_value(3), interval=ms(75), slots=54),
     role=role,
