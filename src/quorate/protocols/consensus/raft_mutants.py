@@ -264,7 +264,6 @@ MUTANTS: tuple[Mutant, ...] = (
         module=SNAPSHOT,
         old="self.log = self.log.compact(index + 1) if is_ours else Log(start=index + 1)",
         new="self.log = self.log.compact(index + 1)",
-        needs="a deposed leader whose log has outgrown the next snapshot",
     ),
     Mutant(
         name="chunk-offset-ignored",
@@ -335,6 +334,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=CLIENTS,
         old="self.round + 1), env)",
         new="self.round), env)",
+        needs="an answer that takes longer than an election",
     ),
     Mutant(
         name="reads-before-own-commit",
