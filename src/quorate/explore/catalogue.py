@@ -126,13 +126,21 @@ def _load_file(name: str) -> Scenario:
         raise Mistake(f"{path}: {error}") from error
 
 
+_executed: set[str] = set()
+"""Names of modules that were made here, of users' files."""
+
+
 def _execute(path: Path) -> ModuleType:
+    """The module of a file: executed now, unless somebody has imported it."""
     name = path.stem
     if not path.is_file():
         raise Mistake(f"{path}: there is no such file")
-    known = sys.modules.get(name)
-    if name in sys.stdlib_module_names or (known and not _is_from(known, path)):
+    known = None if name in _executed else sys.modules.get(name)
+    if known is not None and _is_from(known, path):
+        return known
+    if known is not None or name in sys.stdlib_module_names:
         raise Mistake(f"{path}: Python has another module called {name}; rename the file")
+    _executed.add(name)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -6,7 +6,7 @@ is passed. Tasks and results are plain data.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -66,8 +66,8 @@ class Tally(msgspec.Struct):
         """Take in what another task has done."""
         self.runs += other.runs
         self.steps += other.steps
-        self.counters = dict(Counter(self.counters) + Counter(other.counters))
-        self.unknown = dict(Counter(self.unknown) + Counter(other.unknown))
+        self.counters = _sum(self.counters, other.counters)
+        self.unknown = _sum(self.unknown, other.unknown)
         self.failures = sorted([*self.failures, *other.failures], key=lambda f: f.seed)
 
     def shortfalls(self) -> list[str]:
@@ -95,6 +95,12 @@ class Tally(msgspec.Struct):
         if self.failures:
             return Verdict.FAIL
         return Verdict.UNKNOWN if self.shortfalls() else Verdict.PASS
+
+
+def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    total = Counter(first)
+    total.update(second)  # Addition would forget what is zero.
+    return dict(total)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -218,19 +224,23 @@ SELF_CHECK_EVERY = 500
 def shrink_seed(
     aim: Aim, seed: int, seconds: float, progress: ShrinkProgress | None = None
 ) -> Found:
-    """Run a failing seed again and shrink it, within a budget of wall-clock seconds."""
+    """Run a failing seed again and shrink it, within a budget of wall-clock seconds.
+
+    If a seed after it fails by the same property with less around it, that one is told instead.
+    """
     started = monotonic()
     scenario = load(aim)
     outcome = judge(scenario, Tape(seed))
     if outcome.violation is None:
         raise Mistake(f"seed {seed} of {aim.name} does not fail")
-    left = shrink(scenario, outcome, seconds, progress)
+    with collector_at_rest():
+        left = shrink(scenario, outcome, seconds, progress, range(seed + 1, seed + 1000))
     told = judge_world(left.outcome.world, explained=True)
-    schedule = schedule_of(told, seed=seed, nodes=aim.nodes)
+    schedule = schedule_of(told, seed=left.seed, nodes=aim.nodes)
     violation = told.violation
     assert violation is not None
     return Found(
-        Failure(seed, violation.property, violation.message),
+        Failure(left.seed or seed, violation.property, violation.message),
         format_schedule(schedule, (violation.message,)),
         schedule.decisions(),
         len(led_to(told)),

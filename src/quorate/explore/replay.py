@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.outcome import Outcome, judge_world
+from quorate.explore.outcome import LINEARIZABILITY, Outcome, judge_world
 from quorate.explore.report import led_to
 from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
@@ -40,10 +40,17 @@ class Replayed(msgspec.Struct):
 
     @property
     def verdict(self) -> Verdict:
-        """As the run's; but a schedule that was not followed, and did not fail, says nothing."""
-        if self.outcome.verdict is Verdict.PASS and self.partings:
+        """Whether it fails; a schedule that was not followed, and did not fail, says nothing.
+
+        That few clients asked for anything is as it should be: the rest was shrunk away.
+        """
+        outcome = self.outcome
+        if outcome.violation is not None:
+            return Verdict.FAIL
+        history_decides = self.schedule.violates == LINEARIZABILITY
+        if self.partings or outcome.world.exhausted or (history_decides and outcome.reason):
             return Verdict.UNKNOWN
-        return self.outcome.verdict
+        return Verdict.PASS
 
     @property
     def is_same_failure(self) -> bool:
@@ -67,6 +74,8 @@ class Replayed(msgspec.Struct):
             first = self.partings[0]
             at = f"it parted at {first.event}: " if first.event else ""
             return f"{what}, but it does not fit any more: {at}{first.text}"
+        if self.verdict is Verdict.UNKNOWN:
+            return f"{what}, but nothing is certain: {self.outcome.reason}"
         return what
 
 
