@@ -38,11 +38,11 @@ def main(options: Namespace) -> int:
         screen.say(outcome.explanation.render())
     written = write_files(options, trace, outcome)
     if options.export_ordered:
-        text = format_schedule(ordered(replayed), ("The order of events; their times follow.",))
-        written["ordered"] = write_text(options.export_ordered, [text])
+        written["ordered"] = _export_ordered(options.export_ordered, replayed)
     for kind, file in written.items():
         screen.say(f"{kind:<8} {file}")
     screen.say(f"verdict  {replayed.verdict.value}", "bold")
+    failure = failure_entry(replayed, path, None) if outcome.violation else None
     screen.json(
         {
             "command": "replay",
@@ -51,11 +51,16 @@ def main(options: Namespace) -> int:
             "sentence": replayed.sentence(),
             "is_same_failure": replayed.is_same_failure,
             "partings": replayed.partings,
-            "failure": failure_entry(replayed, path, None) if outcome.violation else None,
+            "failure": failure,
             "files": written,
         }
     )
     return replayed.verdict.exit_code
+
+
+def _export_ordered(path: str, replayed: Replayed) -> str:
+    text = format_schedule(ordered(replayed), ("The order of events; their times follow.",))
+    return write_text(path, [text])
 
 
 def tell_partings(screen: Screen, replayed: Replayed) -> None:

@@ -26,6 +26,7 @@ def is_jepsen_line(line: str) -> bool:
 
 
 def is_kv_line(line: str) -> bool:
+    """Whether a line is an event of a key-value text."""
     return bool(_KV.match(line))
 
 

@@ -30,6 +30,7 @@ class Recorder:
         return Mistake(f"{self.path}:{line}: {what}")
 
     def cut_short(self) -> None:
+        """Note that the memory allowed is used up, and how much was read."""
         self.history.cut_short = (
             f"the rest of {self.path} was not read: its first {len(self.history)} events take the "
             f"{self._memory_bytes} bytes that were allowed"
