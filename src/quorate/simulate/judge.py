@@ -34,6 +34,7 @@ class Judge:
         self.reached: set[str] = set()
         self.roles: dict[str, int] = {}
         self._states: list[Node] = [host.released for host in hosts]
+        self._crashed: dict[int, Node] = {}
         self._monitors = [monitor() for monitor in scenario.monitors]
         kinds: dict[PropertyKind, list[Property]] = {kind: [] for kind in PropertyKind}
         properties = scenario.properties or ()
@@ -55,6 +56,7 @@ class Judge:
     def observe(self, host: Host, record: Record, plan: "Plan") -> Violation | None:
         """Judge a step that has just been released."""
         before, after = self._states[host.index], host.released
+        before = self._crashed.pop(host.index, before)  # Recovery is a step from before the crash.
         self._states[host.index] = after
         assert record.event is not None
         if plan.role:
@@ -81,6 +83,7 @@ class Judge:
 
     def crashed(self, host: Host) -> None:
         """Only the durable state of the node is left. The next step shows what that breaks."""
+        self._crashed.setdefault(host.index, self._states[host.index])
         self._states[host.index] = host.released
         host.values = (object(),) * len(self._names)
 
