@@ -42,7 +42,9 @@ class Cluster(Network[Raft]):
         return [entry.term for entry in self.nodes[id].log]
 
     def time_out(self, id: NodeId, *, deliver: bool = True) -> None:
-        """Let a server's election timeout elapse."""
+        """Let a server's election timeout elapse, both parts of it if it has heard a leader."""
+        if self.nodes[id].leader not in (None, id):
+            self.fire(id, ElectionTimeout())
         self.fire(id, ElectionTimeout())
         if deliver:
             self.deliver()

@@ -65,6 +65,24 @@ def test_pre_votes_elect_when_no_leader_is_heard() -> None:
     assert (cluster.nodes[N3].role, cluster.nodes[N3].current_term) == (LEADER, 2)
 
 
+def test_a_leader_is_protected_for_the_least_election_timeout() -> None:
+    """Thesis §4.2.3: "within the minimum election timeout of hearing from a current leader". The
+    follower itself stands only when the random rest has elapsed, too (§5.2).
+    """
+    cluster = Cluster(3, Config())
+    cluster.elect(N1)
+    assert cluster.timers[N2][ElectionTimeout()] == (ms(150), ms(150))
+    request = RequestVote(2, 1, 1, True)
+    assert cluster.act(N2, request, N3) == []
+    cluster.fire(N2, ElectionTimeout())
+    assert cluster.nodes[N2].role == FOLLOWER
+    assert cluster.timers[N2][ElectionTimeout()] == (0, ms(150))
+    cluster.act(N2, request, N3)
+    assert cluster.sent[-1] == (N2, N3, Vote(2, True, True))
+    cluster.fire(N2, ElectionTimeout())
+    assert cluster.nodes[N2].role == PRE_CANDIDATE
+
+
 def test_a_pre_candidate_learns_of_a_newer_term() -> None:
     """§5.1 holds for PreVote too: "a stale term" is answered with the newer one."""
     cluster = Cluster(3, Config())

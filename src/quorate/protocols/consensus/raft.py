@@ -25,8 +25,8 @@ Departures
         these arrive when its disk is synced, so that it never counts what it may still forget.
     An entry is applied in the step in which we learn that it is committed: lastApplied is always
         commitIndex, and a read never has to wait until its read index is applied.
-    A leader that is heard is protected until the follower's own election timeout, not only for
-        the least one: so Raft reads no clock.
+    An election timeout elapses in two parts, of which only the second is random: in the first a
+        follower votes for nobody but the leader that it has heard (thesis §4.2.3).
     A follower whose log conflicts asks for all that follows its commit index.
     Every broadcast of the leader has a number, its round, that answers repeat; PreVote and Vote,
         and so AppendEntries and heartbeat, are one message each.

@@ -33,13 +33,24 @@ class Elections(RaftState):
     @on(ElectionTimeout)
     def time_out(self, event: ElectionTimeout, env: Env) -> None:
         """§5.2. Without a leader for so long, stand for election; as one, count our followers."""
+        if self.role != LEADER and self.leader is not None:
+            self.miss_leader(env)
+            return
         env.after(self.config.election, ElectionTimeout())
         if self.role != LEADER:
-            self.leader = None
             self.campaign(env, pre=self.config.pre_vote)
         elif self.config.check_quorum and not self.has_quorum():
             self.step_down(self.current_term)
         self.checked_round = self.round
+
+    def miss_leader(self, env: Env) -> None:
+        """Thesis §4.2.3. The least timeout has passed: protect the leader no longer.
+
+        We stand for election ourselves when the random rest of our timeout has passed too.
+        """
+        least, greatest = self.config.election
+        self.leader = None
+        env.after((0, greatest - least), ElectionTimeout())
 
     def has_quorum(self) -> bool:
         """Thesis §6.2. Whether a majority has answered since we last looked."""
@@ -114,4 +125,4 @@ class Elections(RaftState):
         if term > self.current_term or self.role != FOLLOWER:
             self.step_down(term)
         self.leader = env.sender
-        env.after(self.config.election, ElectionTimeout())
+        env.after(self.config.election[0], ElectionTimeout())

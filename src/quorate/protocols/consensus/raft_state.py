@@ -131,7 +131,10 @@ class SnapshotReply(Message):  # follower -> leader; the result of InstallSnapsh
 
 
 class ElectionTimeout(Timer):
-    """Always pending, in every role."""
+    """Always pending, in every role.
+
+    A follower that hears a leader sets it to the least timeout, and to the rest only after that.
+    """
 
 
 class HeartbeatTimeout(Timer):
@@ -149,7 +152,7 @@ class RaftState(Node):
     log: Durable[Log[Entry]] = Log(start=1)
     # Volatile state on all servers
     role: Role = FOLLOWER
-    leader: NodeId | None = None  # Whom we have heard from within our election timeout.
+    leader: NodeId | None = None  # Whom we have heard from within the least election timeout.
     commit_index: int = 0
     state: StateMachine = StateMachine()
     # Snapshots: the newest that is durable, the one being stored, the one being received
