@@ -130,7 +130,7 @@ def tell_found(
     with screen.progress("shrinking", None) as bar:
         found = shrink_seed(aim, failure.seed, options.shrink_seconds, _shrink_progress(bar))
     replayed = _again(found)
-    path = Path(options.out) / schedule_name(aim.name, failure)
+    path = Path(options.out) / schedule_name(aim.name, found.failure)
     write_text(path, [found.schedule])
     if is_first:
         trace = tell_failure(

@@ -58,3 +58,7 @@ def _say(text: str) -> int:
     line = " ".join(text.split())
     print(f"quorate: {line}", file=sys.stderr)
     return MISTAKE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -141,9 +141,7 @@ def hunt(
     Ends at the first failure unless `keep_going`. An interrupt (Ctrl-C) ends it too: what was done
     until then is in `tally`, which is also what is returned.
     """
-    scenario = load(tally.aim)  # A mistake should be told here, not by a worker.
-    if not tally.runs:
-        judge(scenario, Tape(tally.first), self_check=True)
+    load(tally.aim)  # A mistake in the name should be told here, not by a worker.
     tally.interrupted = False
     deadline = None if seconds is None else monotonic() + seconds
     stop = None if seeds is None else tally.first + tally.runs + seeds
@@ -169,7 +167,9 @@ def _campaign(
             is_over |= bool(tally.failures) and not keep_going
             while not is_over and len(running) < 2 * jobs and (stop is None or next_seed < stop):
                 count = CHUNK if stop is None else min(CHUNK, stop - next_seed)
-                running.add(pool.submit(try_seeds, tally.aim, next_seed, count, keep_going))
+                checked = next_seed == tally.first
+                task = pool.submit(try_seeds, tally.aim, next_seed, count, keep_going, checked)
+                running.add(task)
                 next_seed += count
             if not running:
                 return
@@ -189,22 +189,32 @@ def _campaign(
                 tally.add(future.result())
 
 
-def try_seeds(aim: Aim, first: int, count: int, keep_going: bool) -> Tally:
-    """What a worker does: run and judge some seeds."""
+def try_seeds(aim: Aim, first: int, count: int, keep_going: bool, checked: bool = False) -> Tally:
+    """What a worker does: run and judge some seeds. `checked` asks to check the first one's steps.
+
+    Raises Mistake for a node that is no function of its input, if that was checked.
+    """
     scenario = load(aim)
     tally = Tally(aim, first)
     counters: Counter[str] = Counter()
     with collector_at_rest():
-        _try(scenario, tally, range(first, first + count), counters, keep_going)
+        seeds = range(first, first + count)
+        _try(scenario, tally, seeds, counters, keep_going, first if checked else None)
     tally.counters = dict(counters)
     return tally
 
 
 def _try(
-    scenario: Scenario, tally: Tally, seeds: range, counters: Counter[str], keep_going: bool
+    scenario: Scenario,
+    tally: Tally,
+    seeds: range,
+    counters: Counter[str],
+    keep_going: bool,
+    checked: int | None,
 ) -> None:
     for seed in seeds:
-        outcome = judge(scenario, Tape(seed), self_check=seed % SELF_CHECK_EVERY == 0)
+        self_check = seed % SELF_CHECK_EVERY == 0 or seed == checked
+        outcome = judge(scenario, Tape(seed), self_check=self_check)
         tally.runs += 1
         tally.steps += outcome.world.steps
         counters.update(outcome.counters)

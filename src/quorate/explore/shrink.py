@@ -65,20 +65,24 @@ def shrink(
 
     A failure in a wild world can be hard to tell from the noise around it. With `more_seeds` a
     fourth of the budget goes into looking for a run that fails by the same property with less
-    around it; the simplest is then shrunk to the end.
+    around it; the simplest is then shrunk to the end. An interrupt (Ctrl-C) ends it with what is
+    left until then.
     """
     now = monotonic()
     simplest = _Shrinker(scenario, found, now + seconds, progress)
-    simplest.coarsely()
-    for seed in more_seeds:
-        if simplest.size <= FEW or monotonic() > now + seconds / 4:
-            break
-        outcome = judge(scenario, Tape(seed))
-        if outcome.violation and outcome.violation.property == simplest.violated:
-            other = _Shrinker(scenario, outcome, now + seconds, progress)
-            other.coarsely()
-            simplest = min(simplest, other, key=lambda shrinker: shrinker.size)
-    return simplest.run()
+    try:
+        simplest.coarsely()
+        for seed in more_seeds:
+            if simplest.size <= FEW or monotonic() > now + seconds / 4:
+                break
+            outcome = judge(scenario, Tape(seed))
+            if outcome.violation and outcome.violation.property == simplest.violated:
+                other = _Shrinker(scenario, outcome, now + seconds, progress)
+                other.coarsely()
+                simplest = min(simplest, other, key=lambda shrinker: shrinker.size)
+        return simplest.result(is_minimal=simplest.finely())
+    except KeyboardInterrupt:
+        return simplest.result(is_minimal=False)
 
 
 FEW = 20
@@ -116,16 +120,20 @@ class _Shrinker:
         self._without(self._without_consequence())
         self._kind_by_kind()
 
-    def run(self) -> Shrunk:
-        """Kinds, then delta debugging within each kind, until nothing more goes."""
+    def result(self, *, is_minimal: bool) -> Shrunk:
+        """What is left."""
+        tape = _tape(self._units, self._configuration)
+        return Shrunk(tape, self._best, self._seed, self._attempts, is_minimal)
+
+    def finely(self) -> bool:
+        """Delta debugging within each kind, until nothing more goes; whether it came to that."""
         size = len(self._units) + 1
         while len(self._units) < size and not self._is_over():
             size = len(self._units)
             for belongs in KINDS:
                 self._reduce(belongs)
             self._kind_by_kind()
-        tape = _tape(self._units, self._configuration)
-        return Shrunk(tape, self._best, self._seed, self._attempts, not self._is_over())
+        return not self._is_over()
 
     def _kind_by_kind(self) -> None:
         for belongs in KINDS:
