@@ -1,0 +1,1 @@
+"""Measures what Quorate does, each goal beside its peer in the same run: `quorate bench`."""
