@@ -128,7 +128,7 @@ def _run_options(parser: Parser) -> None:
 def _hunt_options(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", default="")
     bound = parser.add_mutually_exclusive_group()
-    bound.add_argument("--seeds", type=_count, help="how many to try (default 1000)")
+    bound.add_argument("--seeds", type=_count, help="how many to try in all (default 1000)")
     bound.add_argument("--minutes", type=_positive, help="how long to try")
     parser.add_argument("--seed", type=_whole, help="the first seed; default: a fresh one")
     parser.add_argument("--jobs", type=_count, help="processes; default: one for each core")

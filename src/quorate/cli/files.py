@@ -3,6 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from quorate.check import write_history
@@ -48,6 +49,7 @@ def write_text(path: str | os.PathLike[str], parts: Iterable[str]) -> str:
             file.writelines(parts)
         draft.replace(target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise Mistake(f"cannot write {path}: {error.strerror}") from error
     return str(path)

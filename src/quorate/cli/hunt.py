@@ -82,9 +82,7 @@ def _begin(options: Namespace, screen: Screen) -> Tally:
 def run_campaign(screen: Screen, tally: Tally, options: Namespace) -> None:
     """Hunt with a progress bar."""
     seconds = options.minutes * 60 if options.minutes else None
-    seeds = None if seconds else options.seeds or SEEDS
-    if seeds and options.resume and not options.seeds:
-        seeds = max(SEEDS - tally.runs, 1)
+    seeds = None if seconds else max((options.seeds or SEEDS) - tally.runs, 0)
     before, started = tally.runs, monotonic()
     with screen.progress(tally.aim.name, seconds or seeds) as bar:
 

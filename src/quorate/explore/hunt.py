@@ -268,8 +268,8 @@ def cores() -> int:
 @contextmanager
 def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
     """The executor that was given, or processes of our own, started afresh on every platform."""
-    if given is not None:
-        yield given
+    if given is not None or jobs == 1:
+        yield given or SerialExecutor()
         return
     context: Any = get_context("spawn")
     with ProcessPoolExecutor(jobs or cores(), context, initializer=ignore_interrupts) as pool:

@@ -87,7 +87,7 @@ def judge_world(world: World, *, explained: bool = False) -> Outcome:
 def history_of(world: World) -> History:
     """What the clients of a run asked, and what they were answered."""
     records, events = world.records, []
-    for process, invoked, completed in world.operations:
+    for process, invoked, completed in world.clients.operations:
         events.append((invoked, process, True))
         if completed >= 0:
             events.append((completed, process, False))
@@ -126,7 +126,7 @@ def _stuck(world: World) -> bool:
         completed >= 0
         and world.records[completed].time >= healed
         and _status(world, completed) == "ok"
-        for _, _, completed in world.operations
+        for _, _, completed in world.clients.operations
     )
 
 
