@@ -93,6 +93,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Env", ("Env", "ms", "MICROSECOND", "MILLISECOND", "SECOND")),
     ("Values", ("NodeId", "Map", "Set", "Log", "encode", "fingerprint", "majority")),
     ("Properties", ("always", "each_step", "eventually", "sometimes", "Monitor")),
+    ("Composition", ("run_child", "ToChild", "ChildStepped")),
     ("Clients", ("Client", "Request", "Response", "Redirect", "Operation", "Invoke")),
 )  # fmt: skip
 

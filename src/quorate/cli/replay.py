@@ -20,13 +20,9 @@ def main(options: Namespace) -> int:
     tell_execution(schedule.scenario, screen)
     replayed = _debugged(schedule, options.pdb, screen) if options.pdb else replay(schedule)
     outcome = replayed.outcome
-    trace = trace_of(
-        outcome,
-        seed=schedule.seed,
-        schedule=path.read_text(encoding="utf-8"),
-        decisions=schedule.decisions(),
-        replay=command("replay", str(path)),
-    )
+    text, again = path.read_text(encoding="utf-8"), command("replay", str(path))
+    decisions = schedule.decisions()
+    trace = trace_of(outcome, seed=schedule.seed, schedule=text, decisions=decisions, replay=again)
     screen.say(f"{path}: {replayed.sentence()}", "bold")
     if outcome.violation is not None:
         screen.say(claim(outcome.world.scenario, outcome.violation.property))
@@ -37,12 +33,10 @@ def main(options: Namespace) -> int:
     if outcome.explanation is not None:
         screen.say(outcome.explanation.render())
     written = write_files(options, trace, outcome)
-    if options.export_ordered:
-        written["ordered"] = _export_ordered(options.export_ordered, replayed)
+    written |= _export_ordered(options.export_ordered, replayed)
     for kind, file in written.items():
         screen.say(f"{kind:<8} {file}")
     screen.say(f"verdict  {replayed.verdict.value}", "bold")
-    failure = failure_entry(replayed, path, None) if outcome.violation else None
     screen.json(
         {
             "command": "replay",
@@ -51,16 +45,18 @@ def main(options: Namespace) -> int:
             "sentence": replayed.sentence(),
             "is_same_failure": replayed.is_same_failure,
             "partings": replayed.partings,
-            "failure": failure,
+            "failure": failure_entry(replayed, path, None) if outcome.violation else None,
             "files": written,
         }
     )
     return replayed.verdict.exit_code
 
 
-def _export_ordered(path: str, replayed: Replayed) -> str:
+def _export_ordered(path: str | None, replayed: Replayed) -> dict[str, str]:
+    if not path:
+        return {}
     text = format_schedule(ordered(replayed), ("The order of events; their times follow.",))
-    return write_text(path, [text])
+    return {"ordered": write_text(path, [text])}
 
 
 def tell_partings(screen: Screen, replayed: Replayed) -> None:
