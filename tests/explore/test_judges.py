@@ -28,16 +28,16 @@ def _passing() -> Outcome:
 
 def test_a_write_dropped_from_the_history_turns_the_verdict() -> None:
     world = _passing().world
-    kept = list(world.operations)
+    kept = list(world.clients.operations)
     turned = 0
     for index in range(len(kept)):
-        world.operations = kept[:index] + kept[index + 1 :]
+        world.clients.operations = kept[:index] + kept[index + 1 :]
         outcome = judge_world(world)
         turned += outcome.verdict is Verdict.FAIL
         if outcome.violation:
             assert outcome.violation.property == LINEARIZABILITY
     assert turned, "no dropped operation was missed"
-    world.operations = kept
+    world.clients.operations = kept
     assert judge_world(world).verdict is Verdict.PASS
 
 

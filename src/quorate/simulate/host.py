@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from quorate.simulate.judge import Plan
 
 MILLION = 1_000_000
+Action = Callable[[Any], None]
 Fields = Callable[[Node], tuple[Any, ...]]
 
 
@@ -70,7 +71,7 @@ class Host:
         self.incarnation = 0
         self.up = True
         self.paused = False
-        self.stalled: list[tuple[Callable[[Any], None], Any]] = []
+        self.stalled: list[tuple[Action, Any]] = []
         self.timers: dict[Timer, Pending] = {}
         self.unsynced: list[Record] = []
         self.waiting: deque[tuple[Record, Plan | None]] = deque()

@@ -16,7 +16,7 @@ from quorate.scenario.notation import format_fault, format_label, parse_fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Label, Tape
 from quorate.simulate.host import Due, Pending
-from quorate.simulate.world import World
+from quorate.simulate.world import NEVER, World
 from quorate.trace.record import Flight, Record
 
 Event = Label | Fault
@@ -68,6 +68,7 @@ class OrderedWorld(World):
         self._passed: list[int] = []
         self._limits: list[_Limit] = []
         self._running: list[tuple[Pending, int]] = []
+        self._late: dict[int, Pending] = {}  # Whose node was paused: they may fire later.
         self.impossible = ""
 
     def _loop(self) -> None:
@@ -100,7 +101,8 @@ class OrderedWorld(World):
         self.time = max(self.time, _earliest(subject, time))
         for pending, since in self._running:
             if pending is subject:
-                low, high = pending.low - self._at(since), pending.high - self._at(since)
+                low = pending.low - self._at(since)
+                high = NEVER if id(pending) in self._late else pending.high - self._at(since)
                 self._limits.append(_Limit(format_label(label), since, index, low, high))
                 self._running.remove((pending, since))
                 break
@@ -115,7 +117,9 @@ class OrderedWorld(World):
         still = []
         for pending, since in self._running:
             name = f"{pending.series.name} #{pending.ordinal}"
-            if not pending.host.paused:
+            if pending.host.paused:
+                self._late[id(pending)] = pending
+            if id(pending) not in self._late:
                 high = pending.high - self._at(since)
                 self._limits.append(_Limit(name, since, index, 0, high))
             if self._is_set(pending):

@@ -13,12 +13,11 @@ from weakref import WeakMethod, proxy
 
 from quorate.errors import Mistake
 from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
-from quorate.kernel.node import BatchEnd, Event, Invoke, Node, Start, Stored, step
+from quorate.kernel.node import Event, Node, Start, step
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
 from quorate.scenario.conditions import (
     LOST,
-    QUIET_SYNC,
     ZERO,
     DurationDomain,
     FractionDomain,
@@ -28,14 +27,15 @@ from quorate.scenario.fault import Fault
 from quorate.scenario.notation import format_duration, format_fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Series, Tape
+from quorate.simulate.clients import Clients
+from quorate.simulate.disk import Disk
 from quorate.simulate.faults import Faults
-from quorate.simulate.host import Due, Host, Pending
+from quorate.simulate.host import Action, Host, Pending
 from quorate.simulate.judge import Judge, Plan
 from quorate.simulate.nemesis import Nemesis
 from quorate.simulate.watchdog import StepNeverEnds, watched
 from quorate.trace.record import Flight, Kind, Record, Violation
 
-Action = Callable[[Any], None]
 RunStep = Callable[[Node, Event, Env], Node]
 """`kernel.step`, or one that checks the step as well."""
 FRACTION = FractionDomain()
@@ -52,7 +52,7 @@ class World:
         hosts: servers, then clients, by id.
         records: what happened.
         steps: how many handlers have run.
-        operations: (process, invoking record, completing record or -1), in order of invocation.
+        clients: the clients, and what they have asked for so far.
         violation: the first property that failed; the run ends there.
         misfits: entries of the tape that could not be followed, and why; the default was taken.
         exhausted: whether the run was given up for its budget of steps.
@@ -68,7 +68,6 @@ class World:
         self.time = 0
         self.steps = 0
         self.records: list[Record] = []
-        self.operations: list[tuple[int, int, int]] = []
         self.violation: Violation | None = None
         self.exhausted = False
         self.misfits: list[str] = []
@@ -78,8 +77,6 @@ class World:
         self._heap: list[tuple[int, int, Action, Any]] = []
         self._sequence = 0
         self._choices: list[Any] = []
-        self._open: dict[NodeId, int] = {}
-        self._infos: dict[NodeId, int] = {}
         self.hosts: dict[NodeId, Host] = {}
         for id in self.servers:
             self._add(scenario.make_server(id, self.configuration))
@@ -91,6 +88,8 @@ class World:
         for id in self.servers:
             self.hosts[id].values = self._fields(self.hosts[id].node)
         self.faults = Faults(proxy(self))
+        self.clients = Clients(proxy(self))
+        self._disk = Disk(proxy(self))
         self.adversary: Adversary | None = None
         self.nemesis: Nemesis | None = None
         if tape.seed is not None and scenario.heal:
@@ -147,13 +146,13 @@ class World:
     def start(self, host: Host) -> None:
         """Begin an incarnation."""
         event = Start(host.incarnation > 0, host.stored)
-        self._step(host, event, host.id, "start", f"start {host.address}", 0, -1, None)
+        self.step_node(host, event, host.id, "start", f"start {host.address}", 0, -1, None)
         if host.index >= len(self.servers):
-            self._next_slot(host)
+            self.clients.next_slot(host)
 
     # Steps
 
-    def _step(
+    def step_node(
         self,
         host: Host,
         event: Event,
@@ -209,11 +208,11 @@ class World:
             if plan.durable:
                 host.unsynced.append(record)
                 if not host.syncing:
-                    self._begin_batch(host)
+                    self._disk.begin_batch(host)
         if host.unsynced:
             host.waiting.append((record, plan))
         else:
-            self._release(host, record, plan)
+            self.release(host, record, plan)
         if self._replays or time >= self._wake:
             self._react(record)
 
@@ -226,7 +225,7 @@ class World:
         self.records.append(record)
         self.violation = self.judge.raised(record, error)
 
-    def _release(self, host: Host, record: Record, plan: Plan | None) -> None:
+    def release(self, host: Host, record: Record, plan: Plan | None) -> None:
         """Everything that the step rests on is on disk: others may see it."""
         record.released = self.time
         host.released = record.after  # type: ignore[assignment]
@@ -236,11 +235,16 @@ class World:
                 if not effect.ahead:  # type: ignore[union-attr]
                     self._transmit(host, effect, record)  # type: ignore[arg-type]
             elif effect_type is Store:
-                self._store(host, effect, record)  # type: ignore[arg-type]
+                self._disk.store(host, effect, record)  # type: ignore[arg-type]
             elif effect_type is Complete:
-                self._complete(host, effect, record)  # type: ignore[arg-type]
+                self.clients.complete(host, effect, record)  # type: ignore[arg-type]
         if plan is not None and plan.judged and self.violation is None:
             self.violation = self.judge.observe(host, record, plan)
+
+    def after_event(self, record: Record) -> None:
+        """Let happen what is anchored to this event, or what it provokes."""
+        if self._replays or self.time >= self._wake:
+            self._react(record)
 
     def _react(self, record: Record) -> None:
         anchored = self.tape.struck_after(record.series, record.ordinal)
@@ -313,7 +317,7 @@ class World:
             return
         del host.timers[pending.timer]
         series = pending.series
-        self._step(
+        self.step_node(
             host, pending.timer, host.id, "fire", series.name, pending.ordinal, pending.cause, None
         )
 
@@ -382,83 +386,16 @@ class World:
             host.stalled.append((self._deliver, flight))
         else:
             flight.fate = len(self.records)
-            self._step(
+            self.step_node(
                 host, flight.message, flight.source, "deliver", flight.series, flight.ordinal,
                 flight.origin, flight,
             )  # fmt: skip
 
-    # Disk
+    # Chance
 
-    def _begin_batch(self, host: Host) -> None:
-        """Something must be synced: once the batch has ended."""
-        host.syncing = True
-        series = self._own(host, "batch", self.conditions.batch, ZERO)
-        ordinal, wait = series.next()
-        cause = host.unsynced[-1].id
-        due = Due(host, host.incarnation, series, ordinal, self.time, cause)
-        self.push(self.time + wait, self._end_batch, due)
-
-    def _end_batch(self, due: Due) -> None:
-        host = due.host
-        if self._is_off(due, self._end_batch):
-            return
-        self._step(
-            host, BatchEnd(), host.id, "batch", due.series.name, due.ordinal, due.cause, None
-        )
-        if not host.up or host.incarnation != due.incarnation:
-            return
-        series = self._own(host, "sync", self.conditions.sync, QUIET_SYNC)
-        ordinal, latency = series.next()
-        reach = host.unsynced[-1].id
-        sync = Due(host, due.incarnation, series, ordinal, self.time, reach)
-        self.push(self.time + latency, self._synced, sync)
-
-    def _synced(self, due: Due) -> None:
-        """The disk holds every step up to the record `due.cause`: release what waited for it."""
-        host = due.host
-        if self._is_off(due, self._synced):
-            return
-        record = Record(
-            len(self.records), self.time, "sync", host.id, host.incarnation, due.series.name,
-            due.ordinal, None, due.cause, None, None, None, (), [], self.time, 0, 0,
-        )  # fmt: skip
-        self.records.append(record)
-        unsynced = host.unsynced
-        count = sum(step.id <= due.cause for step in unsynced)
-        host.synced = unsynced[count - 1].after  # type: ignore[assignment]
-        del unsynced[:count]
-        limit = unsynced[0].id if unsynced else record.id
-        host.syncing = False
-        waiting = host.waiting
-        while waiting and waiting[0][0].id < limit and self.violation is None:
-            self._release(host, *waiting.popleft())
-        if unsynced:
-            self._begin_batch(host)
-        if self._replays or self.time >= self._wake:
-            self._react(record)
-
-    def _store(self, host: Host, effect: Store, record: Record) -> None:
-        series = self._own(host, "store", self.conditions.sync, QUIET_SYNC)
-        ordinal, latency = series.next()
-        due = Due(host, host.incarnation, series, ordinal, self.time, record.id, effect)
-        self.push(self.time + latency, self._store_done, due)
-
-    def _store_done(self, due: Due) -> None:
-        host, effect = due.host, due.payload
-        if self._is_off(due, self._store_done):
-            return
-        host.stored = host.stored.set(effect.name, effect.value)
-        event = Stored(effect.name)
-        self._step(host, event, host.id, "stored", due.series.name, due.ordinal, due.cause, None)
-
-    def _is_off(self, due: Due, action: Action) -> bool:
-        """Whether the host cannot do it now: because it crashed, or is paused and will later."""
-        host = due.host
-        if host.paused:
-            host.stalled.append((action, due))
-        return host.paused or not host.up or host.incarnation != due.incarnation
-
-    def _own(self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain) -> Series:
+    def own_series(
+        self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain
+    ) -> Series:
         series = host.own_series.get(verb)
         if series is None:
             is_client = host.index >= len(self.servers)
@@ -468,8 +405,6 @@ class World:
                 series.calm()
             host.own_series[verb] = series
         return series
-
-    # Chance, clients
 
     def _choose(self, host: Host, name: str, options: Sequence[Any]) -> Any:
         series = host.own_series.get(name)
@@ -494,42 +429,6 @@ class World:
             series.values[ordinal] = None if choice == options[0] else str(choice)
         self._choices.append(choice)
         return choice
-
-    def _next_slot(self, host: Host) -> None:
-        """Let the client's next operation begin when its time has come."""
-        workload = self.scenario.workload
-        assert workload is not None
-        series = host.own_series.get("invoke")
-        if series is None:
-            domain = workload.domain(host.index - len(self.servers))
-            series = self.tape.open(f"invoke {host.id}", domain)
-            host.own_series["invoke"] = series
-        while series.count < workload.slots:
-            ordinal, invocation = series.next()
-            if invocation is not None and max(self.time, invocation[0]) < self.scenario.quiet:
-                when, operation = invocation
-                due = Due(host, 0, series, ordinal, max(self.time, when), -1, operation)
-                self.push(max(self.time, when), self._invoke, due)
-                return
-
-    def _invoke(self, due: Due) -> None:
-        host, operation = due.host, due.payload
-        clients = len(self.hosts) - len(self.servers)
-        process = host.index - len(self.servers) + clients * self._infos.get(host.id, 0)
-        self._open[host.id] = len(self.operations)
-        self.operations.append((process, len(self.records), -1))
-        event = Invoke(operation)
-        self._step(host, event, host.id, "invoke", due.series.name, due.ordinal, -1, None)
-
-    def _complete(self, host: Host, effect: Complete, record: Record) -> None:
-        position = self._open.pop(host.id, None)
-        if position is None:
-            raise Mistake(f"{record.label}: {host.id} completes an operation but has none open")
-        process, invoked, _ = self.operations[position]
-        self.operations[position] = (process, invoked, record.id)
-        if effect.status == "info":
-            self._infos[host.id] = self._infos.get(host.id, 0) + 1
-        self._next_slot(host)
 
     # The end of faults
 
