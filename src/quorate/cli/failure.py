@@ -14,13 +14,17 @@ from quorate.view.story import sentences
 from quorate.view.terminal import diagram
 
 
+STORY_ROWS = 40
+"""Sentences of a story, about; the page tells it all."""
+
+
 def tell_trace(screen: Screen, trace: Trace, outcome: Outcome, *, with_story: bool = False) -> None:
     """The diagram, which ends with the violated line and its values; before it the story."""
     if screen.is_json:
         return
     ids = led_to(outcome) if is_liveness(outcome) else None
     if with_story:
-        for sentence in sentences(trace, ids):
+        for sentence in sentences(trace, ids, STORY_ROWS):
             lead = f"{sentence.number:>3}. "
             indent = " " * len(lead)
             screen.say(textwrap.fill(lead + sentence.text, screen.width, subsequent_indent=indent))
