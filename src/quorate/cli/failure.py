@@ -13,7 +13,6 @@ from quorate.trace.trace import Trace
 from quorate.view.story import sentences
 from quorate.view.terminal import diagram
 
-
 STORY_ROWS = 40
 """Sentences of a story, about; the page tells it all."""
 
