@@ -209,7 +209,7 @@ def test_histories_beside_another_checker(tmp_path: Path) -> None:
     options = Options(
         quick=True, histories=recorded(tmp_path), porcupine=tuple(linearizability.OURS)
     )
-    row = measure_histories(options, 1, [(4, 30, "kv")])
+    row = measure_histories(options, 1, [(10, 200, "kv")])
     assert not row.wrong
     assert [m.peer for m in row.measures] == ["Porcupine"] * 5
     assert "2 recorded etcd histories" in row.measures[0].what
