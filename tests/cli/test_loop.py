@@ -220,11 +220,16 @@ def test_ctrl_c_keeps_results_and_says_how_to_go_on(tmp_path: Path) -> None:
     words = ["hunt", "paxos", "--minutes", "9", "--seed", "7", "--jobs", "2"]
     program = [sys.executable, "-m", "quorate.cli.main", *words]
     hunter = subprocess.Popen(
-        program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        program,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert hunter.stderr is not None
     assert "hunting paxos from seed 7" in hunter.stderr.readline()
-    os.kill(hunter.pid, signal.SIGINT)
+    os.killpg(hunter.pid, signal.SIGINT)  # As a terminal does: the workers hear it too.
     out, err = hunter.communicate()
     assert hunter.returncode == 2, err
     assert "interrupted" in out + err

@@ -5,6 +5,8 @@ is passed. Tasks and results are plain data.
 """
 
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -267,12 +269,31 @@ def cores() -> int:
 
 @contextmanager
 def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
-    """The executor that was given, or processes of our own, started afresh on every platform."""
+    """The executor that was given, or this process alone, or processes of our own."""
     if given is not None or jobs == 1:
         yield given or SerialExecutor()
         return
+    with workers(jobs) as pool:
+        yield pool
+
+
+@contextmanager
+def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
+    """So many processes, started afresh on every platform.
+
+    They leave Ctrl-C to this process, which collects their results, from their very beginning.
+    """
     context: Any = get_context("spawn")
-    with ProcessPoolExecutor(jobs or cores(), context, initializer=ignore_interrupts) as pool:
+    count = jobs or cores()
+    with ProcessPoolExecutor(count, context, initializer=ignore_interrupts) as pool:
+        is_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
+        try:
+            for _ in range(count):
+                pool.submit(ignore_interrupts)  # Starts a process, which inherits the deafness.
+        finally:
+            if is_main:
+                signal.signal(signal.SIGINT, before)
         yield pool
 
 
@@ -287,7 +308,5 @@ class SerialExecutor(Executor):
 
 
 def ignore_interrupts() -> None:
-    """Workers leave Ctrl-C to the process that collects their results."""
-    import signal
-
+    """Leave Ctrl-C to the process that collects the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

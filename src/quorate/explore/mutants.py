@@ -5,15 +5,14 @@ or that it breaks nothing.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import active_children, get_context
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from multiprocessing import active_children
 from time import monotonic
-from typing import Any
 
 import msgspec
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.hunt import Found, cores, ignore_interrupts, shrink_seed, try_seeds
+from quorate.explore.hunt import Found, shrink_seed, try_seeds, workers
 from quorate.scenario.mutant import Mutant
 from quorate.verdict import Verdict
 
@@ -95,8 +94,7 @@ def try_mutants(
 ) -> list[Row]:
     """Every one of them, over all cores, in the order of `aims`. Ctrl-C keeps the rows so far."""
     rows: dict[int, Row] = {}
-    context: Any = get_context("spawn")
-    with ProcessPoolExecutor(jobs or cores(), context, initializer=ignore_interrupts) as pool:
+    with workers(jobs) as pool:
         futures: dict[Future[Row], int] = {
             pool.submit(try_mutant, aim, first, seeds, seconds): index
             for index, aim in enumerate(aims)
