@@ -41,7 +41,7 @@ def test_a_run_and_the_replay_of_its_tape_are_identical(name: str, first: int) -
         original = run(scenario, Tape(seed))
         replay = run(scenario, recorded(original))
         assert summary(replay) == summary(original), f"{name}, seed {seed}"
-        assert replay.operations == original.operations
+        assert replay.clients.operations == original.clients.operations
         assert replay.violation == original.violation
 
 

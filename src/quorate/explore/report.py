@@ -107,7 +107,7 @@ def led_to(outcome: Outcome) -> set[int]:
     violation, records = outcome.violation, outcome.world.records
     if violation is None:
         return set()
-    ends = {violation.record}
+    ends = {violation.record, *violation.witnesses}
     if outcome.explanation is not None:
         smallest = outcome.explanation.smallest
         ends.update(max(op.invoke_event, op.complete_event) for op in smallest)

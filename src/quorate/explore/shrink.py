@@ -144,7 +144,9 @@ class _Shrinker:
         """Decisions about events that are not in the failure's causal past."""
         records = self._best.world.records
         assert self._best.violation is not None
-        past = causal_past(records, self._best.violation.record)
+        violation = self._best.violation
+        ends = (violation.record, *violation.witnesses)
+        past = set[int]().union(*(causal_past(records, end) for end in ends))
         labels = {(records[id].series.removesuffix(" again"), records[id].ordinal) for id in past}
         return [unit for unit in self._units if unit[0] not in labels]
 

@@ -53,8 +53,10 @@ class Judge:
         self.fields = fields_getter(self._names)
         self.plans: dict[tuple[bool, ...], Plan] = {}
 
-    def observe(self, host: Host, record: Record, plan: "Plan") -> Violation | None:
-        """Judge a step that has just been released."""
+    def observe(
+        self, host: Host, record: Record, plan: "Plan", records: Sequence[Record]
+    ) -> Violation | None:
+        """Judge a step that has just been released; `records` are the run so far."""
         before, after = self._states[host.index], host.released
         before = self._crashed.pop(host.index, before)  # Recovery is a step from before the crash.
         self._states[host.index] = after
@@ -63,7 +65,23 @@ class Judge:
             self._count_role(before, after)
         found = self._judge_step(plan, before, record.event, after)
         found = found or self._judge_states(plan)
-        return Violation(found[0], record.id, found[1]) if found else None
+        if found is None:
+            return None
+        return Violation(found[0], record.id, found[1], self._witnesses(record, records))
+
+    def _witnesses(self, record: Record, records: Sequence[Record]) -> tuple[int, ...]:
+        """The last steps by which other servers took on the role that this one has."""
+        role = self._scenario.role
+        if role is None or role(record.after) == role(self._hosts[0].fresh):
+            return ()
+        found: dict[str, int] = {}
+        servers = {host.id for host in self._hosts} - {record.node}
+        for step in records:
+            if step.node not in servers or step.before is None:
+                continue
+            if role(step.after) == role(record.after) != role(step.before):
+                found[step.node] = step.id
+        return tuple(sorted(found.values()))
 
     def plan(self, same: tuple[bool, ...]) -> "Plan":
         """What to do about a step, by which of `fields` it left the same object."""

@@ -239,7 +239,7 @@ class World:
             elif effect_type is Complete:
                 self.clients.complete(host, effect, record)  # type: ignore[arg-type]
         if plan is not None and plan.judged and self.violation is None:
-            self.violation = self.judge.observe(host, record, plan)
+            self.violation = self.judge.observe(host, record, plan, self.records)
 
     def after_event(self, record: Record) -> None:
         """Let happen what is anchored to this event, or what it provokes."""
@@ -247,11 +247,12 @@ class World:
             self._react(record)
 
     def _react(self, record: Record) -> None:
-        anchored = self.tape.struck_after(record.series, record.ordinal)
-        for fault in anchored:
-            if not self.faults.strike(fault, record.id):
-                text = f"{format_fault(fault)} makes no sense after {record.label}"
-                self.misfits.append(text)
+        is_over = self.healed and record.series != "calm"
+        for fault in self.tape.struck_after(record.series, record.ordinal):
+            if is_over:
+                self.misfits.append(f"{format_fault(fault)}: {record.label} is after the calm")
+            elif not self.faults.strike(fault, record.id):
+                self.misfits.append(f"{format_fault(fault)} makes no sense after {record.label}")
         # After the faults have ended the nemesis has one last word: which core is to stay whole.
         if self.nemesis is not None and (not self.healed or record.series == "calm"):
             for fault in self.nemesis.react(record, self):

@@ -93,8 +93,13 @@ class Record(msgspec.Struct, gc=False):
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """A property that did not hold: its name, the record that showed it, and what was seen."""
+    """A property that did not hold: its name, the record that showed it, and what was seen.
+
+    `witnesses` are further records that belong to the picture: the steps by which other nodes took
+    on the role that the node of `record` has.
+    """
 
     property: str
     record: int
     message: str
+    witnesses: tuple[int, ...] = ()

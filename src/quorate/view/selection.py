@@ -56,11 +56,12 @@ def what_led_to_it(trace: Trace) -> set[int]:
 
 
 def _ends(header: Header) -> set[int]:
-    """The step that shows the violation, and the ends of the operations that explain it."""
+    """What shows the violation: its step, its witnesses, the operations that explain it."""
     if header.violation is None:
         return set()
     operations = header.explanation.operations if header.explanation else []
-    ends = {header.violation.record, *(max(op.invoke, op.complete) for op in operations)}
+    ends = {header.violation.record, *header.violation.witnesses}
+    ends.update(max(op.invoke, op.complete) for op in operations)
     return ends - {-1}
 
 

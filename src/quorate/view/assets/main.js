@@ -17,7 +17,7 @@ class Page {
     this.wirePointer();
     this.wireKeys();
     const { violation, count } = this.model;
-    const isLess = violation >= 0 && this.past([violation]).size < count;
+    const isLess = violation >= 0 && this.past([violation, ...this.model.witnesses]).size < count;
     this.set("past", isLess);
     this.set("fold", count > 100 && this.model.dull.some(Boolean));
     this.project();
@@ -39,7 +39,7 @@ class Page {
       facts.push(`${header.decisions} decisions`);
     const all = this.model.count.toLocaleString("en");
     if (this.model.violation >= 0) {
-      const led = this.past([this.model.violation]).size.toLocaleString("en");
+      const led = this.past([this.model.violation, ...this.model.witnesses]).size.toLocaleString("en");
       facts.push(`${led} of ${all} steps led to this`);
     } else {
       facts.push(`${all} steps`);
@@ -210,7 +210,7 @@ class Page {
     let only = null;
     if (this.isOn("past")) {
       const end = this.pastOf ?? this.model.violation;
-      const ends = end === this.model.violation ? [end, ...this.diagram.told] : [end];
+      const ends = end === this.model.violation ? [end, ...this.model.witnesses, ...this.diagram.told] : [end];
       only = this.past(ends.filter((id) => id >= 0));
     }
     const byTime = this.isOn("scale"); // Where nothing folds: a fold has no time.

@@ -22,6 +22,8 @@ class Model {
     this.lane = Int16Array.from(data.steps, (step) => step[2]);
     this.cause = Int32Array.from(data.steps, (step) => step[4]);
     this.violation = data.header.violation ? data.header.violation.record : -1;
+    const witnesses = data.header.violation?.witnesses ?? [];
+    this.witnesses = witnesses.filter((id) => id >= 0 && id < data.steps.length);
     this.readMessages();
     this.readLanes();
     this.snapshots = new Map();
