@@ -27,13 +27,16 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
             `quorate check --model` takes, or a `quorate.check.Model` of your own; empty if the
             history is not to be judged.
         draw: makes an operation.
-        interval: mean nanoseconds between two operations of one client.
+        interval: nanoseconds from one slot of a client to the next.
+        spread: how much later than its slot an operation may begin; the whole interval if None.
+            Small ones make all clients ask at about the same time.
         slots: operations per client and run.
     """
 
     model: Any
     draw: Draw
     interval: int = ms(30)
+    spread: int | None = None
     slots: int = 100
 
     def domain(self, client: int) -> "InvocationDomain":
@@ -55,8 +58,8 @@ class InvocationDomain:
         """The next slot: values are sampled in the order of their ordinals."""
         slot = self._slot
         self._slot += 1
-        interval = self._workload.interval
-        jitter = (bits & 0xFFFF) * interval >> 16
+        interval, spread = self._workload.interval, self._workload.spread
+        jitter = (bits & 0xFFFF) * (interval if spread is None else spread) >> 16
         return slot * interval + jitter, self._workload.draw(bits >> 16, self._client, slot)
 
 

@@ -60,6 +60,7 @@ class Clients:
         )
 
     def complete(self, host: Host, effect: Complete, record: Record) -> None:
+        """The open operation of this client has ended."""
         position = self._open.pop(host.id, None)
         if position is None:
             raise Mistake(f"{record.label}: {host.id} completes an operation but has none open")

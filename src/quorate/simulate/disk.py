@@ -67,6 +67,7 @@ class Disk:
         self._world.after_event(record)
 
     def store(self, host: Host, effect: Store, record: Record) -> None:
+        """Begin to write a large value in the background."""
         series = self._world.own_series(host, "store", self._world.conditions.sync, QUIET_SYNC)
         ordinal, latency = series.next()
         due = Due(host, host.incarnation, series, ordinal, self._world.time, record.id, effect)

@@ -397,6 +397,7 @@ class World:
     def own_series(
         self, host: Host, verb: str, domain: DurationDomain, quiet: DurationDomain
     ) -> Series:
+        """The decisions of this kind that concern one host alone."""
         series = host.own_series.get(verb)
         if series is None:
             is_client = host.index >= len(self.servers)

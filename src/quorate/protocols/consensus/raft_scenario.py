@@ -20,6 +20,7 @@ scenario = Scenario(
     name="raft",
     node=Raft,
     nodes=5,
+    clients=5,
     configurations=(
         # Small limits are met often, and leave little to explain.
         Configuration("default", {"config": Config(snapshot_every=12, chunk_parts=4)}),
@@ -31,7 +32,7 @@ scenario = Scenario(
         # without no-op a new leader cannot answer a read before the next write.
         Configuration("plain", {"config": PLAIN}, live=False),
     ),
-    workload=Workload(model="kv", draw=append_key_value(3), interval=ms(75), slots=54),
+    workload=Workload(model="kv", draw=append_key_value(3), interval=ms(140), spread=0, slots=32),
     role=role,
     adversaries=all_adversaries(role),
     mutants=MUTANTS,

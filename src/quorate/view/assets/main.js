@@ -39,7 +39,8 @@ class Page {
       facts.push(`${header.decisions} decisions`);
     const all = this.model.count.toLocaleString("en");
     if (this.model.violation >= 0) {
-      const led = this.past([this.model.violation, ...this.model.witnesses]).size.toLocaleString("en");
+      const ends = [this.model.violation, ...this.model.witnesses];
+      const led = this.past(ends).size.toLocaleString("en");
       facts.push(`${led} of ${all} steps led to this`);
     } else {
       facts.push(`${all} steps`);
@@ -210,7 +211,8 @@ class Page {
     let only = null;
     if (this.isOn("past")) {
       const end = this.pastOf ?? this.model.violation;
-      const ends = end === this.model.violation ? [end, ...this.model.witnesses, ...this.diagram.told] : [end];
+      const others = [...this.model.witnesses, ...this.diagram.told];
+      const ends = end === this.model.violation ? [end, ...others] : [end];
       only = this.past(ends.filter((id) => id >= 0));
     }
     const byTime = this.isOn("scale"); // Where nothing folds: a fold has no time.
