@@ -50,7 +50,6 @@ def measure_runs(seeds: Sequence[int], rounds: int, loop_events: int) -> Row:
     steps, operations = campaign.steps / len(seeds), campaign.operations / len(seeds)
     ours = samples("steps/s", [rate * steps for rate in rates])
     yardstick = samples("events/s", loop)
-    scale = LOOP_WHERE_GOALS_WERE_SET / yardstick.median
     return Row(
         name="simulate",
         measures=(
@@ -78,12 +77,16 @@ def measure_runs(seeds: Sequence[int], rounds: int, loop_events: int) -> Row:
                 goals=(Goal("at least 150", operations, LEAST_OPERATIONS),),
             ),
         ),
-        notes=(
-            f"on a machine whose bare loop does 2.1 M events/s, where the goals were set, this "
-            f"would be {figure(ours.median * scale)} steps/s and "
-            f"{figure(ours.median / steps * scale)} runs/s",
-        ),
+        notes=(_where_goals_were_set(ours.median, steps, yardstick.median),),
         wrong=campaign.wrong(),
+    )
+
+
+def _where_goals_were_set(steps_rate: float, steps: float, loop_rate: float) -> str:
+    scale = LOOP_WHERE_GOALS_WERE_SET / loop_rate
+    return (
+        "on a machine whose bare loop does 2.1 M events/s, where the goals were set, this would be "
+        f"{figure(steps_rate * scale)} steps/s and {figure(steps_rate / steps * scale)} runs/s"
     )
 
 
