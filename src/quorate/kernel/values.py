@@ -278,6 +278,8 @@ class Log(Collection, Generic[T]):
     @overload
     def __getitem__(self, index: slice) -> tuple[T, ...]: ...
     def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        if type(index) is int and self.start <= index < self.end:
+            return self._items[index - self._base]  # The common case, without a further call.
         if isinstance(index, slice):
             assert index.step is None, "a slice of a Log has no step"
             low = self.start if index.start is None else index.start

@@ -49,7 +49,7 @@ class Judge:
         watched = set(self._role_reads).union(*self._reads.values())
         watched.update(*(set(monitor.reads) for monitor in self._monitors))
         self._durable = frozenset(durable_fields(scenario.node) + child_fields(scenario.node))
-        self._names = tuple(sorted(watched | self._durable))
+        self._names = tuple(sorted((watched | self._durable) - {"id", "peers"}))
         self.fields = fields_getter(self._names)
         self.plans: dict[tuple[bool, ...], Plan] = {}
 
