@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quorate.kernel import BatchEnd, Event, Map, Message, NodeId, Set
+from quorate.kernel import BatchEnd, Event, Log, Map, Message, NodeId, Set
 from quorate.kernel.env import Effect, Send
 from tests.protocols.network import Network, NodeT
 
@@ -12,6 +12,7 @@ class Story(Network[NodeT]):
 
     def __init__(self, kind: type[NodeT], size: int, **fields: Any) -> None:
         self.lines: list[str] = []
+        self._stepped: dict[NodeId, NodeT] = {}
         super().__init__(kind, size, **fields)
         self.lines.clear()
 
@@ -24,21 +25,32 @@ class Story(Network[NodeT]):
         self.lines += ["", sentence] if self.lines else [sentence]
 
     def act(self, id: NodeId, event: Event, sender: NodeId | None = None) -> list[Effect]:
-        if type(event) is not BatchEnd or BatchEnd in self.nodes[id].handlers:
-            self.lines.append(f"  {sender}→{id} {event!r}" if sender else f"  {id} {event!r}")
         place, before = len(self.lines), self.nodes[id]
+        self._stepped.pop(id, None)
         effects = super().act(id, event, sender)
-        told = []
+        after = self._stepped.pop(id, self.nodes[id])
+        told = [f"  {sender}→{id} {event!r}" if sender else f"  {id} {event!r}"]
         for name in type(before).__struct_fields__:
-            old, new = getattr(before, name), getattr(self.nodes[id], name)
-            if old != new:
-                told.append(f"      {name}{_change(old, new)}")
+            old, new = getattr(before, name), getattr(after, name)
+            change = self.change(name, old, new) if old != new else ""
+            if change:
+                told.append(f"      {name}{change}")
         for effect in effects:
             if isinstance(effect, Send):
                 to = "all" if effect.to == self.ids else ", ".join(effect.to)
                 told.append(f"      sends {to}: {effect.message!r}")
-        self.lines[place:place] = told
+        if len(told) > 1 or type(event) is not BatchEnd:
+            self.lines[place:place] = told
         return effects
+
+    def change(self, name: str, old: Any, new: Any) -> str:
+        """How a field's value became another; "" for what the story is not about."""
+        return change(old, new)
+
+    def sync(self, id: NodeId, *, batch: bool = True) -> None:
+        after = self.nodes[id]
+        super().sync(id, batch=batch)
+        self._stepped[id] = after  # What the sync led to is told by itself.
 
     def arrive(self, kind: type[Message], source: str = "", *targets: str) -> None:
         """Deliver the messages of this kind that are under way now, from there, to these."""
@@ -79,10 +91,14 @@ class Story(Network[NodeT]):
         return chosen
 
 
-def _change(old: Any, new: Any) -> str:
-    """How a field's value became another; of a Map or Set, the difference alone."""
-    if not new or not isinstance(new, Map | Set):
-        return f": {old!r} → {new!r}" if not isinstance(new, Map | Set) else " is empty now"
+def change(old: Any, new: Any) -> str:
+    """How a value became another; of a Map, Set or Log, the difference alone."""
+    if isinstance(new, Log):
+        return _log_change(old, new)
+    if not isinstance(new, Map | Set):
+        return f": {old!r} → {new!r}"
+    if not new:
+        return " is empty now"
     if isinstance(new, Map):
         items, removed = new.changes_since(old)
         added = [f"{key!r}: {value!r}" for key, value in items]
@@ -90,3 +106,11 @@ def _change(old: Any, new: Any) -> str:
         elements, removed = new.changes_since(old)
         added = [repr(element) for element in elements]
     return "".join([*(f" + {part}" for part in added), *(f" - {part!r}" for part in removed)])
+
+
+def _log_change(old: Log[Any], new: Log[Any]) -> str:
+    """What went from a Log, by index, and what came."""
+    start, kept, items = new.changes_since(old)
+    removed = [index for index in range(old.start, old.end) if not start <= index < kept]
+    added = [f"{index}: {item!r}" for index, item in enumerate(items, kept)]
+    return "".join([*(f" - {index}" for index in removed), *(f" + {part}" for part in added)])

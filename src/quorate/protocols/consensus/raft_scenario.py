@@ -35,6 +35,24 @@ scenario = Scenario(
     workload=Workload(model="kv", draw=append_key_value(3), interval=ms(140), spread=0, slots=32),
     role=role,
     adversaries=all_adversaries(role),
+    # About a third of what 60 seeds of a default campaign reach at the least.
+    minima={
+        "operations ok": 5000,
+        "operations concurrent on a key": 3000,
+        "reads after the heal": 300,
+        "became leader": 110,
+        "reached a_leader_is_deposed": 12,
+        "reached a_snapshot_is_installed": 14,
+        "crashes that lost steps": 15,
+        "messages lost": 1300,
+        "fault Crash": 120,
+        "fault Cut": 70,
+        "fault Pause": 25,
+        "fault Slow": 55,
+        "fault Limit": 20,
+        "fault ClockRate": 12,
+        "fault ClockStep": 10,
+    },
     mutants=MUTANTS,
     modules=tuple(
         f"quorate.protocols.consensus.raft_{part}"
