@@ -5,12 +5,12 @@ step of some node and strikes right after that, so that the tape can anchor the 
 """
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quorate.kernel.env import MICROSECOND, ms
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
-from quorate.scenario.conditions import Conditions, Dice
+from quorate.scenario.conditions import LOST, Conditions, Dice
 from quorate.scenario.fault import (
     ClockRate,
     ClockStep,
@@ -26,10 +26,24 @@ from quorate.scenario.fault import (
     Slow,
 )
 from quorate.scenario.scenario import Scenario
-from quorate.trace.record import Record
+from quorate.trace.record import Flight, Record
 
 if TYPE_CHECKING:
     from quorate.simulate.world import World
+
+KIND_OF: dict[type[Fault], str] = {
+    Crash: "crash",
+    Restart: "crash",
+    Cut: "partition",
+    Heal: "partition",
+    Pause: "pause",
+    Resume: "pause",
+    Slow: "slow",
+    Limit: "bandwidth",
+    ClockRate: "clock",
+    ClockStep: "clock",
+}
+"""Which kind of fault allows it."""
 
 SUDDEN = ("partition", "crash", "pause", "slow", "bandwidth", "clock")
 
@@ -65,8 +79,9 @@ class Nemesis:
             return self._partial_core() if record.series == "calm" else faults
         if self.adversary is not None:
             for fault in self.adversary.react(record, world):
-                faults.append(fault)
-                self._promise_remedy(fault)
+                if KIND_OF[type(fault)] in self._scenario.faults:
+                    faults.append(fault)
+                    self._promise_remedy(fault)
         while self._remedies and self._remedies[0][0] <= world.time:
             faults.append(heappop(self._remedies)[2])
         if self._victim == record.node and (
@@ -83,6 +98,15 @@ class Nemesis:
         if self.adversary is not None or self._victim is not None:
             self.wake = 0
         return faults
+
+    def route(self, flight: Flight, delay: Any, world: "World") -> Any:
+        """What the adversary makes of a message's fate, within the faults that are allowed."""
+        assert self.adversary is not None
+        routed = self.adversary.route(flight, delay, world)
+        if routed == delay:
+            return delay
+        kind = "duplicate" if isinstance(routed, tuple) else "loss" if routed == LOST else "delay"
+        return routed if kind in self._scenario.faults else delay
 
     def _sudden(self, kind: str, world: "World") -> list[Fault]:
         node = self._node()

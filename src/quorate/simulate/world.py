@@ -341,8 +341,8 @@ class World:
             delay = link.values[ordinal]
             flight = Flight(link.name, ordinal, record.id, host.id, target, message, time)
             record.flights.append(flight)
-            if self.adversary is not None and not self.healed and ordinal not in link.overrides:
-                routed = self.adversary.route(flight, delay, self)
+            if self.adversary and self.nemesis and not self.healed:
+                routed = self.nemesis.route(flight, delay, self)
                 if routed != delay:
                     link.override(ordinal, routed)
                     delay = routed
