@@ -87,7 +87,7 @@ class Tally(msgspec.Struct):
         if self.aim.faults is None:
             for name, minimum in scenario.minima.items():
                 reached = self.counters.get(name, 0)
-                if reached * 100 < minimum * self.runs:
+                if reached < minimum * self.runs // 100:
                     rate = reached * 100 / self.runs
                     lines.append(f"{name}: {rate:.1f} in 100 runs, at least {minimum} are needed")
         return lines

@@ -63,30 +63,35 @@ def shrink(
 ) -> Shrunk:
     """Shrink a failing run within a budget of wall-clock seconds.
 
-    A failure in a wild world can be hard to tell from the noise around it. With `more_seeds` a
-    fourth of the budget goes into looking for a run that fails by the same property with less
-    around it; the simplest is then shrunk to the end. An interrupt (Ctrl-C) ends it with what is
-    left until then.
+    A failure in a wild world can be hard to tell from the noise around it. If a few seconds do not
+    leave few decisions, other runs of `more_seeds` that fail by the same property get as many, for
+    up to half of the budget; the rest goes to the simplest. An interrupt (Ctrl-C) ends it with what
+    is left until then.
     """
-    now = monotonic()
-    simplest = _Shrinker(scenario, found, now + seconds, progress)
+    end = monotonic() + seconds
+    turn = min(TURN_SECONDS, seconds / 3)
+    simplest = _Shrinker(scenario, found, progress)
     try:
-        simplest.coarsely()
+        simplest.shrink(monotonic() + turn)
         for seed in more_seeds:
-            if simplest.size <= FEW or monotonic() > now + seconds / 4:
+            if simplest.is_done() or monotonic() > end - seconds / 2:
                 break
             outcome = judge(scenario, Tape(seed))
             if outcome.violation and outcome.violation.property == simplest.violated:
-                other = _Shrinker(scenario, outcome, now + seconds, progress)
-                other.coarsely()
+                other = _Shrinker(scenario, outcome, progress)
+                other.shrink(monotonic() + turn)
                 simplest = min(simplest, other, key=lambda shrinker: shrinker.size)
-        return simplest.result(is_minimal=simplest.finely())
+        if not simplest.is_minimal:
+            simplest.shrink(end)
     except KeyboardInterrupt:
-        return simplest.result(is_minimal=False)
+        simplest.is_minimal = False
+    return simplest.result()
 
 
-FEW = 20
-"""So few decisions are soon tried one by one."""
+TURN_SECONDS = 3.0
+"""What one failure may take before another is looked at."""
+FEW = 12
+"""So few decisions are what a reader can take in."""
 
 
 class _Shrinker:
@@ -94,14 +99,14 @@ class _Shrinker:
         self,
         scenario: Scenario,
         found: Outcome,
-        deadline: float,
         progress: Progress | None,
     ) -> None:
         assert found.violation is not None
         self.violated = found.violation.property
         self._seed = found.world.tape.seed
         self._scenario = scenario
-        self._deadline = deadline
+        self._deadline = 0.0
+        self.is_minimal = False
         self._progress = progress
         self._attempts = 0
         self._configuration = found.world.configuration.name
@@ -114,26 +119,28 @@ class _Shrinker:
         """How many decisions are left."""
         return len(self._units)
 
-    def coarsely(self) -> None:
-        """Whole kinds of decisions at once."""
+    def is_done(self) -> bool:
+        """Whether nothing more can go, and few decisions are left."""
+        return self.is_minimal and self.size <= FEW
+
+    def shrink(self, deadline: float) -> None:
+        """Whole kinds of decisions at once, then delta debugging within each, while time lasts."""
+        self._deadline = deadline
         self._to_first_configuration()
         self._without(self._without_consequence())
         self._kind_by_kind()
-
-    def result(self, *, is_minimal: bool) -> Shrunk:
-        """What is left."""
-        tape = _tape(self._units, self._configuration)
-        return Shrunk(tape, self._best, self._seed, self._attempts, is_minimal)
-
-    def finely(self) -> bool:
-        """Delta debugging within each kind, until nothing more goes; whether it came to that."""
         size = len(self._units) + 1
         while len(self._units) < size and not self._is_over():
             size = len(self._units)
             for belongs in KINDS:
                 self._reduce(belongs)
             self._kind_by_kind()
-        return not self._is_over()
+        self.is_minimal = not self._is_over()
+
+    def result(self) -> Shrunk:
+        """What is left."""
+        tape = _tape(self._units, self._configuration)
+        return Shrunk(tape, self._best, self._seed, self._attempts, self.is_minimal)
 
     def _kind_by_kind(self) -> None:
         for belongs in KINDS:

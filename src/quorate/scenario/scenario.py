@@ -22,12 +22,14 @@ from quorate.scenario.workload import Workload
 class Configuration(msgspec.Struct, frozen=True):
     """One way to set a node's fields; each seed takes one of the scenario's.
 
-    `live` tells whether liveness is promised too, or only safety is judged.
+    `live` tells whether liveness is promised too, or only safety is judged; `whole_core` that it is
+    promised only once all servers can talk to each other again.
     """
 
     name: str = "default"
     fields: Mapping[str, Any] = {}
     live: bool = True
+    whole_core: bool = False
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,4 +134,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         if seed is None:
             return Conditions()
         allowed = self.faults if self.heal else frozenset[str]()
-        return draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))
+        drawn = draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))
+        if self.configurations[drawn.configuration].whole_core:
+            return msgspec.structs.replace(drawn, whole_core=True)
+        return drawn

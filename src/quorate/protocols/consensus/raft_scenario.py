@@ -14,6 +14,7 @@ def role(node: Raft) -> str:
     return node.role
 
 
+NO_PRE_VOTE = Config(snapshot_every=5, max_entries=3, pre_vote=False, check_quorum=False)
 PLAIN = Config(max_entries=3, pre_vote=False, check_quorum=False, no_op=False, batching=False)
 
 scenario = Scenario(
@@ -28,8 +29,9 @@ scenario = Scenario(
             "small",
             {"config": Config(snapshot_every=3, chunk_parts=1, max_entries=2, max_in_flight=2)},
         ),
-        # Without PreVote and CheckQuorum a server that hears only some can disturb for ever, and
-        # without no-op a new leader cannot answer a read before the next write.
+        # A server that hears only some could disturb for ever.
+        Configuration("no pre-vote", {"config": NO_PRE_VOTE}, whole_core=True),
+        # Without no-op a new leader cannot answer a read before the next write.
         Configuration("plain", {"config": PLAIN}, live=False),
     ),
     workload=Workload(model="kv", draw=append_key_value(3), interval=ms(140), spread=0, slots=32),
