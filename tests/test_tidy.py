@@ -265,7 +265,7 @@ def test_what_is_tracked_names_no_machine_and_has_no_leftovers() -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_protocol_meets_the_bar(name: str) -> None:
     scenario = load(Aim(name))
-    folder = ROOT / "tests" / "protocols" / name
+    folder = ROOT / "tests" / "protocols" / name.replace("-", "_")
     assert (folder / "test_paper.py").is_file()
     assert list((folder / "golden").glob("*.txt")), "no golden transcript"
     assert len(scenario.mutants) >= 3

@@ -1,5 +1,7 @@
 """A deliberately broken variant of a protocol, that a good judge tells from the real thing."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -14,6 +16,8 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         module: last part of the name of the protocol's module that is changed; "" for the node
             class's own.
         needs: what besides the default campaign it takes to tell it; "" if that is enough.
+        bounds: what an exploration must set to tell it, where that differs from the scenario's:
+            `{"ballots": 3, "crashes": 1}`.
         equivalent: whether it breaks nothing, and so must never be reported.
     """
 
@@ -24,4 +28,5 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     new: str
     module: str = ""
     needs: str = ""
+    bounds: Mapping[str, int | str] = {}
     equivalent: bool = False

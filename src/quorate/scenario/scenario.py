@@ -14,6 +14,7 @@ from quorate.kernel.properties import Monitor, Property
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
 from quorate.scenario.conditions import FAULTS, Conditions, Dice, draw_conditions
+from quorate.scenario.exploration import Exploration
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.tape import Tape
 from quorate.scenario.workload import Workload
@@ -54,6 +55,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         steps: handler steps after which a run is given up as `unknown`.
         mutants: broken variants that the default campaign must tell from the real thing.
         modules: full names of the further modules that the protocol is made of.
+        exploration: the small configuration that `explore` exhausts; None for the plain class
+            with `nodes` servers and no client.
         properties, monitors: what judges a run; unless given, those that stand beside the node
             class, in its module or in `modules`.
     """
@@ -77,6 +80,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 200_000
     mutants: tuple[Mutant, ...] = ()
     modules: tuple[str, ...] = ()
+    exploration: Exploration | None = None
     properties: tuple[Property, ...] | None = None
     monitors: tuple[type[Monitor], ...] = ()
 
