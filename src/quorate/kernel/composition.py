@@ -63,13 +63,7 @@ def child_of(parent: Node, name: str) -> Node:
 def run_child(parent: Node, name: str, event: Event, env: Env, source: str = "") -> None:
     """Let a child handle an event now, as part of its parent's step; `source` is who sent it."""
     child = child_of(parent, name)
-    inner = Env(
-        NodeId(f"{env.id}/{name}"),
-        tuple(NodeId(f"{peer}/{name}") for peer in env.peers),
-        lambda choice, options: env.choose(f"{name}/{choice}", options),
-    )
-    inner.sender = NodeId(source) if source else inner.id
-    inner.now, inner.wall = env.now, env.wall
+    inner = env.inner(name, NodeId(source) if source else None)
     if child.id != inner.id:
         child = msgspec.structs.replace(child, id=inner.id, peers=child.peers or inner.peers)
     successor = step(child, event, inner)

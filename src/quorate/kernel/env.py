@@ -89,6 +89,17 @@ class Env:
         self.effects: list[Effect] = []
         self.chooser = choose
 
+    def inner(self, name: str, source: NodeId | None) -> "Env":
+        """The window of this node's child `name`, which handles what `source` sent it, or itself."""
+        child = Env(
+            NodeId(f"{self.id}/{name}"),
+            tuple(NodeId(f"{peer}/{name}") for peer in self.peers),
+            lambda choice, options: self.choose(f"{name}/{choice}", options),
+        )
+        child.sender = source or child.id
+        child.now, child.wall = self.now, self.wall
+        return child
+
     def send(self, to: NodeId, message: Message, *, ahead: bool = False) -> None:
         """Send, once every earlier durable change of this node is on disk.
 
