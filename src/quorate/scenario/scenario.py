@@ -46,6 +46,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         faults: the kinds of faults (`FAULTS`) that the protocol's stated model tolerates.
         crashes: how many nodes may be down at once; None for the largest minority.
         recovers: whether crashed nodes come back, with their durable state.
+        ordered_links: whether each directed link delivers in the order of sending, as TCP does; a
+            message then arrives no earlier than the one sent before it.
         adversaries: makers of adversaries; some seeds let one of them play.
         role: a node's role, in the protocol's word, for adversaries and for the diagram.
         minima: counters (see `quorate.simulate.counters`) that a campaign must reach to be a
@@ -72,6 +74,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     faults: frozenset[str] = frozenset(FAULTS)
     crashes: int | None = None
     recovers: bool = True
+    ordered_links: bool = False
     adversaries: tuple[Callable[[Dice], Adversary], ...] = ()
     role: Callable[[Any], str] | None = None
     minima: Mapping[str, int] = {}

@@ -174,7 +174,10 @@ class Faults:
         host = self._world.hosts[fault.node]
         host.paused = False
         for action, subject in host.stalled:
-            self._world.push(self._world.time, action, subject)
+            if self._world.scenario.ordered_links:
+                self._world.push_first(action, subject)
+            else:
+                self._world.push(self._world.time, action, subject)
         host.stalled.clear()
 
     def _slow(self, fault: Slow, cause: int) -> None:

@@ -82,6 +82,7 @@ class Host:
         self.extra_delay = 0
         self.interval = 0
         self.free_at: dict[NodeId, int] = {}
+        self.arrives: dict[NodeId, int] = {}  # The last message under way on each ordered link.
         self.values: tuple[Any, ...] = ()
         self.forget_series()
 

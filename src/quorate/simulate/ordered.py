@@ -95,6 +95,11 @@ class OrderedWorld(World):
         if entry is None:
             self.misfits.append(f"{format_label(label)}: nothing of that name is to come here")
             return
+        if self.scenario.ordered_links and (first := self._overtaken(entry)):
+            self.misfits.append(
+                f"{format_label(label)}: its link keeps order, and {first} is first"
+            )
+            return
         time, _, action, subject = entry
         if entry in self._heap:
             self._heap.remove(entry)
@@ -169,6 +174,18 @@ class OrderedWorld(World):
         if series.startswith("deliver"):
             return self._duplicate(series, ordinal)
         return None
+
+    def _overtaken(self, entry: tuple[int, int, Any, Any]) -> str:
+        """A message that was sent before this one on the same link, and is still under way."""
+        _, place, _, subject = entry
+        for _, other, _, flight in sorted(self._heap, key=lambda pending: pending[1]):
+            if other >= place or not isinstance(subject, Flight):
+                return ""
+            if not isinstance(flight, Flight) or flight.lost:
+                continue
+            if (flight.source, flight.target) == (subject.source, subject.target):
+                return format_label((flight.series, flight.ordinal))
+        return ""
 
     def _duplicate(self, series: str, ordinal: int) -> tuple[int, int, Any, Any] | None:
         original = series.removesuffix(AGAIN)

@@ -76,6 +76,8 @@ class World:
         self.core = self.servers
         self._heap: list[tuple[int, int, Action, Any]] = []
         self._sequence = 0
+        self._caught_up = -NEVER
+        self._ordered_links = scenario.ordered_links
         self._choices: list[Any] = []
         self.hosts: dict[NodeId, Host] = {}
         for id in self.servers:
@@ -142,6 +144,11 @@ class World:
         """Let something happen later; what is pushed first goes first at equal times."""
         self._sequence += 1
         heappush(self._heap, (time, self._sequence, action, subject))
+
+    def push_first(self, action: Action, subject: Any) -> None:
+        """Let something happen now, ahead of all that is to come now, but in the order of calls."""
+        self._caught_up += 1
+        heappush(self._heap, (self.time, self._caught_up, action, subject))
 
     def start(self, host: Host) -> None:
         """Begin an incarnation."""
@@ -349,12 +356,20 @@ class World:
             if type(delay) is int and delay >= 0:
                 if host.interval or self.faults.slow:
                     delay = self.faults.delayed(host, target, delay)
+                if self._ordered_links:
+                    delay = self._behind(host, target, delay)
                 self._sequence += 1
                 heappush(self._heap, (time + delay, self._sequence, self._deliver, flight))
             elif delay == LOST:
                 flight.lost = "lost"
             else:
                 self._send_twice(delay, flight, record)
+
+    def _behind(self, host: Host, target: NodeId, delay: int) -> int:
+        """A message's delay where links keep order: it waits for those sent before it."""
+        arrives = host.arrives.get(target, 0)
+        arrives = host.arrives[target] = max(arrives, self.time + delay)
+        return arrives - self.time
 
     def _open_link(self, host: Host, target: NodeId, message: str) -> Series:
         name = f"deliver {host.address}→{target} {message}"
@@ -367,6 +382,10 @@ class World:
 
     def _send_twice(self, delays: tuple[int, int], flight: Flight, record: Record) -> None:
         first, second = delays
+        if self._ordered_links:
+            host = self.hosts[flight.source]
+            first = self._behind(host, flight.target, first)
+            second = self._behind(host, flight.target, second)
         self.push(self.time + first, self._deliver, flight)
         again = Flight(
             f"{flight.series} again", flight.ordinal, flight.origin, flight.source, flight.target,
