@@ -391,6 +391,35 @@ class Consensus(Model):
         return before is None or before == after
 
 
+class Transaction(Model):
+    """One transaction of many participants: `commit` asks for it, `read` looks at one of them.
+
+    `commit` returns "committed" or "aborted", the same to all who ask. `read` returns whether the
+    participant's data has the transaction's change: False until it is committed, then True.
+    """
+
+    operations = frozenset({"commit", "read"})
+    initial = None
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        if f == "read":
+            return state if result in (UNKNOWN, state == "committed") else IMPOSSIBLE
+        if result is UNKNOWN:
+            # Nobody can tell an unseen abort from a request that never arrived.
+            return "committed" if state is None else state
+        if result not in ("committed", "aborted"):
+            raise Mistake(f"'commit' returns 'committed' or 'aborted', not {result!r}")
+        return result if state in (None, result) else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f == "read":
+            return Effect("committed" if result is True else SOME_STATE, SAME_STATE)
+        return Effect(SOME_STATE, SOME_STATE if result is UNKNOWN else result)
+
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
+        return before == after or (before is None and after == "committed")
+
+
 MODELS: Final[dict[str, type[Model]]] = {
     "register": Register,
     "cas-register": CasRegister,
@@ -400,6 +429,7 @@ MODELS: Final[dict[str, type[Model]]] = {
     "queue": Queue,
     "mutex": Mutex,
     "consensus": Consensus,
+    "transaction": Transaction,
 }
 """The models that come with Quorate, by the names that the command line knows."""
 
