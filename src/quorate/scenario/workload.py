@@ -94,6 +94,11 @@ def unique_writes(keys: int = 1) -> Draw:
     return draw
 
 
+def turns(bits: int, client: int, slot: int) -> Operation:
+    """Acquire and release, in turns."""
+    return Operation("release" if slot % 2 else "acquire")
+
+
 def append_key_value(keys: int = 3) -> Draw:
     """Gets, puts and appends of unique words: a lost, doubled or reordered append shows."""
 
