@@ -90,7 +90,7 @@ class Env:
         self.chooser = choose
 
     def inner(self, name: str, source: NodeId | None) -> "Env":
-        """The window of this node's child `name`, which handles what `source` sent it, or itself."""
+        """The window of the child `name`, which handles what `source` sent it, or itself."""
         child = Env(
             NodeId(f"{self.id}/{name}"),
             tuple(NodeId(f"{peer}/{name}") for peer in self.peers),

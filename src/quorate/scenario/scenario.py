@@ -19,6 +19,9 @@ from quorate.scenario.mutant import Mutant
 from quorate.scenario.tape import Tape
 from quorate.scenario.workload import Workload
 
+EXPLORED = "explored"
+"""The configuration of an exploration, in schedules that come from one."""
+
 
 class Configuration(msgspec.Struct, frozen=True):
     """One way to set a node's fields; each seed takes one of the scenario's.
@@ -42,10 +45,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         nodes: how many servers; the command line's `--nodes` overrides it.
         configurations: settings of the node class that are all correct; seeds draw among them.
         client, clients, client_fields: the class, number and settings of the client nodes.
+        each_client: further settings, of each client in turn.
         workload: what the clients ask for; None for a system without clients.
         faults: the kinds of faults (`FAULTS`) that the protocol's stated model tolerates.
         crashes: how many nodes may be down at once; None for the largest minority.
         recovers: whether crashed nodes come back, with their durable state.
+        recovering: whether a node that is up has not recovered yet from a crash, and so still
+            counts as down for `crashes`; None for a protocol whose nodes are back at once.
         ordered_links: whether each directed link delivers in the order of sending, as TCP does; a
             message then arrives no earlier than the one sent before it.
         adversaries: makers of adversaries; some seeds let one of them play.
@@ -70,10 +76,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     client: type[Node] = Client
     clients: int = 3
     client_fields: Mapping[str, Any] = {}
+    each_client: tuple[Mapping[str, Any], ...] = ()
     workload: Workload | None = None
     faults: frozenset[str] = frozenset(FAULTS)
     crashes: int | None = None
     recovers: bool = True
+    recovering: Callable[[Any], bool] | None = None
     ordered_links: bool = False
     adversaries: tuple[Callable[[Dice], Adversary], ...] = ()
     role: Callable[[Any], str] | None = None
@@ -134,7 +142,24 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     def make_client(self, id: NodeId) -> Node:
         """A client as it is before its first step."""
-        return self.client(id=id, peers=self.servers(), **self.client_fields)
+        fields = dict(self.client_fields)
+        if self.each_client:
+            fields |= self.each_client[self.client_ids().index(id)]
+        return self.client(id=id, peers=self.servers(), **fields)
+
+    def explored(self, exploration: Exploration) -> "Scenario":
+        """The same protocol in the one configuration that is explored, with the scripts' clients.
+
+        Runs of it replay what an exploration has found: nothing happens that no schedule names.
+        """
+        return msgspec.structs.replace(
+            self,
+            nodes=exploration.nodes,
+            configurations=(Configuration(EXPLORED, exploration.fields),),
+            clients=len(exploration.scripts),
+            each_client=tuple(script.fields for script in exploration.scripts),
+            heal=0,
+        )
 
     def conditions(self, seed: int | None) -> Conditions:
         """The world of a seed; the quiet one for None."""

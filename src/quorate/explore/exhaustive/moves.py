@@ -1,0 +1,497 @@
+"""The moves of a system: interned local states and messages, and what each can lead to."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.explore.exhaustive.machine import (
+    Envelope,
+    Local,
+    Machine,
+    Ran,
+    RunStep,
+    StepFailed,
+    may_fire,
+)
+from quorate.explore.exhaustive.memory import Happening, wakes
+from quorate.kernel.canonical import fingerprint
+from quorate.kernel.node import Event, Node, Start, recover
+from quorate.kernel.properties import Property, PropertyKind
+from quorate.scenario.exploration import Exploration
+from quorate.scenario.scenario import Scenario
+
+Kind = Literal["deliver", "fire", "invoke", "store", "crash", "lose"]
+NOTHING = -1
+
+
+class Cut(NamedTuple):
+    """Where a crash cuts a step: whether the disk holds it, and how many of its sends had left.
+
+    `of` says what the node was doing; None for a node that was at rest.
+    """
+
+    of: Kind | None
+    is_kept: bool
+    sends: int
+
+
+class Move(msgspec.Struct, gc=False):
+    """One thing that can happen to a node, whatever the rest of the system is like.
+
+    Attributes:
+        index: its number among all moves.
+        slot: whose move it is.
+        before, after: the node's local state around it.
+        takes: the message that arrives or is lost; `NOTHING` otherwise.
+        sends: the messages that leave, in order.
+        repeats: whether a copy of the message that arrives stays in flight.
+        delta: by how much it changes the fingerprint of a state; its messages count as far as
+            every one of them does so alike in all states.
+        is_special: whether more has to be looked at: messages, memory, or a failure.
+        remembers: whether it changes what is remembered.
+        is_timer: whether it counts as a timer that fires.
+        crash: where a crash cuts it, if one does.
+        happenings: what it adds to the history.
+        steps: the handlers that run: state before, event, state after.
+        woken: the monitors that will look.
+        judged, hoped: the `always` and `sometimes` properties that may change by it.
+        failure: the property that it violates by itself, and the message of an exception.
+        event: what happens to the node, for people.
+        choices: what chance answers.
+    """
+
+    index: int
+    kind: Kind
+    slot: int
+    before: int
+    after: int
+    takes: int
+    sends: tuple[int, ...]
+    repeats: bool
+    delta: int
+    is_special: bool
+    remembers: bool
+    is_timer: bool
+    crash: Cut | None
+    happenings: tuple[Happening, ...]
+    steps: tuple[tuple[Node, Event, Node], ...]
+    woken: tuple[int, ...]
+    judged: tuple[int, ...]
+    hoped: tuple[int, ...]
+    failure: str | None
+    event: Any
+    choices: tuple[Any, ...]
+
+
+class Way(msgspec.Struct, gc=False):
+    """What leads from one state to the next: a move, or on `rpc` a call with its answers.
+
+    Attributes:
+        moves: in order.
+        delta: by how much it changes the fingerprint of a state, if it is not special.
+        is_special: whether that depends on more than the nodes that move.
+        judged, hoped: the `always` and `sometimes` properties that may change by it.
+    """
+
+    moves: tuple[Move, ...]
+    delta: int
+    is_special: bool
+    judged: tuple[int, ...]
+    hoped: tuple[int, ...]
+
+
+def way_of(*moves: Move) -> Way:
+    """The way of these moves, one after the other."""
+    return Way(
+        moves,
+        sum(move.delta for move in moves),
+        any(move.is_special for move in moves),
+        tuple(dict.fromkeys(at for move in moves for at in move.judged)),
+        tuple(dict.fromkeys(at for move in moves for at in move.hoped)),
+    )
+
+
+class Claim:
+    """A property of states, evaluated once for each different combination of what it reads."""
+
+    def __init__(self, claim: Property, node: type[Node]) -> None:
+        self.name = claim.name
+        self.kind = claim.kind
+        self._check = claim.check
+        self._fields = tuple(sorted(claim.fields(node)))
+        self._views: dict[bytes, int] = {}
+        self.view: list[int] = []
+        self._known: dict[tuple[int, ...], bool] = {}
+
+    def look(self, node: Node) -> None:
+        """Note what the claim can see of one more local state."""
+        seen = tuple(getattr(node, name) for name in self._fields)
+        self.view.append(self._views.setdefault(fingerprint((node.id, seen)), len(self._views)))
+
+    def holds(self, locals_: Sequence[int], states: Sequence[Local]) -> bool:
+        """Whether it is true of the servers in these local states."""
+        key = tuple(map(self.view.__getitem__, locals_))
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self.check([states[local].node for local in locals_])
+        return known
+
+    def check(self, nodes: Sequence[Node]) -> bool:
+        """Evaluate it."""
+        return bool(judged(self.name, self._check, nodes))
+
+
+def judged(name: str, check: Any, *arguments: Any) -> bool:
+    """Call a property. Raises Mistake if it raises."""
+    try:
+        return bool(check(*arguments))
+    except Exception as error:
+        raise Mistake(
+            f"property {name} raised {type(error).__name__}: {error}; it must return True or False"
+        ) from error
+
+
+class Moves:
+    """Every local state and message that was met, and the moves that begin there.
+
+    Attributes:
+        locals, local_prints: local states, and their fingerprints as numbers.
+        envelopes, envelope_prints, targets: messages, their fingerprints, and whom they are for.
+        arrivals: for each local state, the ways in which a message can arrive there.
+        fenced: local states and messages that would lead beyond the bounds.
+        servers: how many of the machines are servers; clients come after them.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        exploration: Exploration,
+        run_step: RunStep,
+        *,
+        keeps_history: bool,
+        keeps_no_ops: bool,
+        messages_add_up: bool,
+    ) -> None:
+        self._scenario = scenario
+        self._exploration = exploration
+        self._keeps_history = keeps_history
+        self._keeps_no_ops = keeps_no_ops
+        self._messages_add_up = messages_add_up
+        configuration = scenario.configurations[0]
+        made = [scenario.make_server(id, configuration) for id in scenario.servers()]
+        self.servers = len(made)
+        made += [scenario.make_client(id) for id in scenario.client_ids()]
+        self.machines = [
+            Machine(node, is_client=slot >= self.servers, run_step=run_step)
+            for slot, node in enumerate(made)
+        ]
+        self.slots = {machine.id: slot for slot, machine in enumerate(self.machines)}
+        properties = scenario.properties or ()
+        of = {kind: [p for p in properties if p.kind is kind] for kind in PropertyKind}
+        self.always = [Claim(p, scenario.node) for p in of[PropertyKind.ALWAYS]]
+        self.sometimes = [Claim(p, scenario.node) for p in of[PropertyKind.SOMETIMES]]
+        self._each_step = of[PropertyKind.EACH_STEP]
+        self.locals: list[Local] = []
+        self.local_prints: list[int] = []
+        self.arrivals: list[dict[int, tuple[Way, ...]]] = []
+        self._slots: list[int] = []
+        self._own: list[tuple[Way, ...] | None] = []
+        self._losses: dict[int, Way] = {}
+        self._known_locals: dict[int, int] = {}
+        self.envelopes: list[Envelope] = []
+        self.envelope_prints: list[int] = []
+        self.targets: list[int] = []
+        self._known_envelopes: dict[int, int] = {}
+        self.fenced: set[tuple[int, int]] = set()
+        self.count = 0
+
+    @property
+    def steps(self) -> int:
+        """How many handlers have run."""
+        return sum(machine.steps for machine in self.machines)
+
+    # Interning
+
+    def local(self, slot: int, local: Local) -> int:
+        """The number of a local state."""
+        try:
+            print_ = int.from_bytes(fingerprint(local), "big")
+        except TypeError as error:
+            raise Mistake(f"{type(local.node).__name__} in {local.node.id}: {error}") from error
+        known = self._known_locals.get(print_)
+        if known is None:
+            known = self._known_locals[print_] = len(self.locals)
+            self.locals.append(local)
+            self.local_prints.append(print_)
+            self.arrivals.append({})
+            self._slots.append(slot)
+            self._own.append(None)
+            for claim in (*self.always, *self.sometimes):
+                if slot < self.servers:
+                    claim.look(local.node)
+                else:
+                    claim.view.append(NOTHING)
+        return known
+
+    def envelope(self, envelope: Envelope) -> int:
+        """The number of a message."""
+        try:
+            print_ = int.from_bytes(fingerprint(tuple(envelope)), "big")
+        except TypeError as error:
+            raise Mistake(f"{envelope.message!r}, sent by {envelope.source}: {error}") from error
+        known = self._known_envelopes.get(print_)
+        if known is None:
+            target = self.slots.get(envelope.target)
+            if target is None:
+                raise Mistake(f"{envelope.source} sends to {envelope.target}, which is no node")
+            known = self._known_envelopes[print_] = len(self.envelopes)
+            self.envelopes.append(envelope)
+            self.envelope_prints.append(print_)
+            self.targets.append(target)
+        return known
+
+    def is_to_itself(self, envelope: int) -> bool:
+        """Whether a node sent the message to itself."""
+        return self.envelopes[envelope].source == self.envelopes[envelope].target
+
+    def is_at_risk(self, envelope: int) -> bool:
+        """Whether the network may lose or repeat the message: both ends are servers, and differ."""
+        source, target, _ = self.envelopes[envelope]
+        ends = {self.slots[source], self.slots[target]}
+        return len(ends) == 2 and max(ends) < self.servers
+
+    # What can happen
+
+    def starts(self, slot: int) -> tuple[Way, ...]:
+        """The first step of a node."""
+        machine = self.machines[slot]
+        unborn = self.local(slot, Local(machine.fresh))
+        runs = machine.start(self.locals[unborn].stored, machine.fresh, recovered=False)
+        moves = self._moves("fire", slot, unborn, NOTHING, Start(), runs, counts=False)
+        return tuple(map(way_of, moves))
+
+    def arrive(self, local: int, envelope: int) -> tuple[Way, ...]:
+        """What the arrival of a message can lead to; nothing, where it would change nothing."""
+        state, slot = self.locals[local], self._slots[local]
+        moves: list[Move] = []
+        if state.up:
+            sent = self.envelopes[envelope]
+            runs = self.machines[slot].arrive(state, sent)
+            moves += self._moves("deliver", slot, local, envelope, sent.message, runs)
+            if self._exploration.duplicate and self.is_at_risk(envelope):
+                moves += [self._repeat(move) for move in moves if move.kind == "deliver"]
+        ways = self.arrivals[local][envelope] = tuple(map(way_of, moves))
+        return ways
+
+    def own(self, local: int) -> tuple[Way, ...]:
+        """What the node can do without a message: timers, disk, crashes, a client's next step."""
+        known = self._own[local]
+        if known is None:
+            known = self._own[local] = tuple(map(way_of, self._own_moves(local)))
+        return known
+
+    def lose(self, envelope: int) -> Way:
+        """The message is gone."""
+        known = self._losses.get(envelope)
+        if known is None:
+            slot, event = self.targets[envelope], self.envelopes[envelope].message
+            move = self._move("lose", slot, NOTHING, NOTHING, envelope, event=event)
+            known = self._losses[envelope] = way_of(move)
+        return known
+
+    def _own_moves(self, local: int) -> Iterator[Move]:
+        state, slot = self.locals[local], self._slots[local]
+        machine = self.machines[slot]
+        if not state.up:
+            return
+        for place in may_fire(state.timers):
+            timer, runs = state.timers[place].timer, machine.fire(state, place)
+            yield from self._moves("fire", slot, local, NOTHING, timer, runs)
+        for place, effect in enumerate(state.storing):
+            runs = machine.store(state, place)
+            yield from self._moves("store", slot, local, NOTHING, effect.name, runs)
+        client = slot - self.servers
+        if client >= 0 and not state.busy:
+            script = self._exploration.scripts[client].operations
+            if state.asked < len(script):
+                operation = script[state.asked]
+                runs = machine.invoke(state, operation)
+                yield from self._moves("invoke", slot, local, NOTHING, operation, runs)
+        if client < 0 and self._exploration.crashes:
+            yield from self._crash(slot, local, NOTHING, None, Cut(None, True, 0))
+
+    def _moves(
+        self,
+        kind: Kind,
+        slot: int,
+        before: int,
+        takes: int,
+        event: Any,
+        runs: Iterator[Ran],
+        *,
+        counts: bool = True,
+    ) -> Iterator[Move]:
+        """The moves of a step, whole and cut by a crash."""
+        is_timer = kind == "fire" and counts
+        try:
+            for ran in runs:
+                after = self._after(slot, before, takes, ran)
+                sends = tuple(self.envelope(sent) for sent, _ in ran.sends)
+                is_no_op = kind == "deliver" and after == before and not sends
+                if after != NOTHING and not (is_no_op and not self._keeps_no_ops):
+                    yield self._move(
+                        kind, slot, before, after, takes, sends=sends, is_timer=is_timer,
+                        happenings=self._happenings(slot, ran), steps=tuple(ran.steps),
+                        event=event, choices=ran.choices,
+                    )  # fmt: skip
+                if slot < self.servers and self._exploration.crashes and counts and not is_no_op:
+                    yield from self._cuts(kind, slot, before, takes, event, ran)
+        except StepFailed as failed:
+            yield self._move(
+                kind, slot, before, before, takes, is_timer=is_timer, event=event,
+                steps=((failed.node, failed.event, failed.node),), failure=failed.claim,
+            )  # fmt: skip
+
+    def _after(self, slot: int, before: int, takes: int, ran: Ran) -> int:
+        """The local state that a step leads to; `NOTHING` if that is beyond the bounds."""
+        if slot < self.servers and not self._is_within(ran.after.node):
+            self.fenced.add((before, takes))
+            return NOTHING
+        return self.local(slot, ran.after)
+
+    def _is_within(self, node: Node) -> bool:
+        within = self._exploration.within
+        return within is None or bool(within(node, self._exploration.bounds))
+
+    def _cuts(
+        self, kind: Kind, slot: int, before: int, takes: int, event: Any, ran: Ran
+    ) -> Iterator[Move]:
+        """Every place at which a crash can cut a step: before its record, and between its sends."""
+        if ran.is_durable:
+            early = [sent for sent, is_ahead in ran.sends if is_ahead]
+            for count in range(len(early) + 1):
+                cut = Cut(kind, False, count)
+                yield from self._crash(slot, before, takes, None, cut, early[:count], event, ran)
+        for count in range(len(ran.sends)):
+            sends = [sent for sent, _ in ran.sends[:count]]
+            cut = Cut(kind, True, count)
+            yield from self._crash(slot, before, takes, ran, cut, sends, event, ran)
+
+    def _crash(
+        self,
+        slot: int,
+        before: int,
+        takes: int,
+        kept: Ran | None,
+        cut: Cut,
+        sends: Sequence[Envelope] = (),
+        event: Any = None,
+        ran: Ran | None = None,
+    ) -> Iterator[Move]:
+        """A crash, and at once the restart: to others, a node that is down is one that is slow."""
+        machine, state = self.machines[slot], self.locals[before]
+        survivor = kept.after if kept else state
+        done = tuple(kept.steps) if kept else ()
+        left = [self.envelope(sent) for sent in sends]
+        chosen = ran.choices if ran else ()
+        if not self._scenario.recovers:
+            node = recover(machine.fresh, survivor.node)
+            after = self.local(slot, Local(node, up=False, stored=survivor.stored))
+            steps = (*done, (survivor.node, Start(True), node))
+            yield self._move(
+                "crash", slot, before, after, takes, sends=tuple(left), crash=cut, steps=steps,
+                is_timer=cut.of == "fire", event=event, choices=chosen,
+            )  # fmt: skip
+            return
+        for again in self._restarts(machine, survivor):
+            after = self._after(slot, before, takes, again)
+            if after == NOTHING:
+                continue
+            _, start, restarted = again.steps[0]
+            recovery = (survivor.node, start, restarted)
+            yield self._move(
+                "crash", slot, before, after, takes, crash=cut, is_timer=cut.of == "fire",
+                sends=(*left, *(self.envelope(sent) for sent, _ in again.sends)),
+                steps=(*done, recovery, *again.steps[1:]), event=event,
+                choices=(*chosen, *again.choices),
+            )  # fmt: skip
+
+    def _restarts(self, machine: Machine, survivor: Local) -> Iterator[Ran]:
+        return machine.restart(survivor, survivor.node)
+
+    def _happenings(self, slot: int, ran: Ran) -> tuple[Happening, ...]:
+        client = slot - self.servers
+        if client < 0 or not self._keeps_history:
+            return ()
+        found: list[Happening] = []
+        event = ran.steps[0][1]
+        operation = getattr(event, "operation", None) if type(event).__name__ == "Invoke" else None
+        if operation is not None:
+            found.append(Happening(client, operation))
+        found += [Happening(client, None, end.status, end.value) for end in ran.completions]
+        return tuple(found)
+
+    def _move(
+        self,
+        kind: Kind,
+        slot: int,
+        before: int,
+        after: int,
+        takes: int,
+        *,
+        sends: tuple[int, ...] = (),
+        is_timer: bool = False,
+        crash: Cut | None = None,
+        happenings: tuple[Happening, ...] = (),
+        steps: tuple[tuple[Node, Event, Node], ...] = (),
+        failure: str | None = None,
+        event: Any = None,
+        choices: tuple[Any, ...] = (),
+    ) -> Move:
+        delta = 0 if after == before else self.local_prints[after] - self.local_prints[before]
+        woken: tuple[int, ...] = ()
+        if slot < self.servers:
+            woken = self._woken(steps)
+            failure = failure or self._broken(steps)
+        spends = is_timer and slot < self.servers and self._exploration.timers is not None
+        remembers = bool(crash or happenings or woken or failure or spends)
+        has_messages = bool(sends) or takes != NOTHING
+        if self._messages_add_up and has_messages:
+            delta += sum(self.envelope_prints[sent] for sent in sends)
+            delta -= self.envelope_prints[takes] if takes != NOTHING else 0
+        self.count += 1
+        return Move(
+            self.count - 1, kind, slot, before, after, takes, sends, False, delta,
+            remembers or (has_messages and not self._messages_add_up), remembers, spends, crash,
+            happenings, steps if remembers else (), woken, _changed(self.always, before, after),
+            _changed(self.sometimes, before, after), failure, event, choices,
+        )  # fmt: skip
+
+    def _repeat(self, move: Move) -> Move:
+        """The same arrival, but a copy of the message stays in flight."""
+        self.count += 1
+        delta = move.delta
+        if self._messages_add_up:
+            delta += self.envelope_prints[move.takes]
+        return msgspec.structs.replace(move, index=self.count - 1, repeats=True, delta=delta)
+
+    def _woken(self, steps: Sequence[tuple[Node, Event, Node]]) -> tuple[int, ...]:
+        kinds = enumerate(self._scenario.monitors)
+        return tuple(at for at, kind in kinds if any(wakes(kind, *step) for step in steps))
+
+    def _broken(self, steps: Sequence[tuple[Node, Event, Node]]) -> str | None:
+        """The first step property that a step violates."""
+        for step in steps:
+            for claim in self._each_step:
+                if not judged(claim.name, claim.check, *step):
+                    return claim.name
+        return None
+
+
+def _changed(claims: Sequence[Claim], before: int, after: int) -> tuple[int, ...]:
+    """The claims that can see a difference between two local states of one node."""
+    if before == after:
+        return ()
+    return tuple(at for at, c in enumerate(claims) if c.view[before] != c.view[after])

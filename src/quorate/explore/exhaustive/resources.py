@@ -1,0 +1,48 @@
+"""How much memory a search may use, so that the system never has to kill it."""
+
+import os
+import sys
+from pathlib import Path
+
+SHARE = 0.7
+"""Of the memory that is free when a search begins it takes this much, unless told otherwise."""
+
+
+class Room:
+    """The memory of this process, against a limit in bytes."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._page = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+        self.limit = limit if limit is not None else self.used() + int(available() * SHARE)
+
+    def used(self) -> int:
+        """Bytes in memory now; where the system does not tell, the most there ever were."""
+        try:
+            words = Path("/proc/self/statm").read_text(encoding="ascii").split()
+            return int(words[1]) * self._page
+        except (OSError, ValueError, IndexError):
+            return _peak()
+
+    def over(self) -> str:
+        """Why there is no room left, or ""."""
+        used = self.used()
+        return f"{used >> 20:,} MiB of memory" if used >= self.limit else ""
+
+
+def available() -> int:
+    """Bytes of memory that can still be had; a guess where the system does not tell."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        row = next(row for row in text.splitlines() if row.startswith("MemAvailable:"))
+        return int(row.split()[1]) << 10
+    except (OSError, ValueError, IndexError, StopIteration):
+        return 2 << 30
+
+
+def _peak() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10

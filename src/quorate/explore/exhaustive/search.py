@@ -1,0 +1,253 @@
+"""The search: every state within the bounds, each visited once, until a property fails.
+
+Breadth first, so that the first counterexample is a shortest one; or depth first. A visited state
+is kept as its fingerprint, the number of the state that it was reached from, and which of that
+one's successors it is: a path is found again by walking it.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.explore.exhaustive.memory import Memories
+from quorate.explore.exhaustive.moves import NOTHING, Claim, Moves, Way
+from quorate.explore.exhaustive.resources import Room
+from quorate.explore.exhaustive.space import Space, State
+from quorate.simulate.world import collector_at_rest
+
+DEADLOCK = "deadlock"
+ROOT = 0xFFFF_FFFF
+"""Instead of the number of the state before: there is none."""
+STRIDE = 2_000
+"""States between two looks at the clock and at the memory."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a search stops although there is more: `unknown`, with what was covered.
+
+    Attributes:
+        states: visited states.
+        depth: transitions from an initial state; the states at that depth are not expanded.
+        seconds: of wall-clock time.
+        memory_bytes: of this process.
+        is_breadth_first: else the newest state is expanded first.
+        keeps_going: whether to count on when a property has failed.
+    """
+
+    states: int | None = None
+    depth: int | None = None
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    is_breadth_first: bool = True
+    keeps_going: bool = False
+
+
+class Progress(msgspec.Struct):
+    """How far a search has come.
+
+    Attributes:
+        states: unique states visited, which is also the number of the next one.
+        transitions: successors met, also of states known before.
+        depth: transitions to the deepest state.
+        frontier: states that are still to be expanded.
+        seconds: of wall-clock time.
+        peak_bytes: the memory of the process.
+    """
+
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    frontier: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A property that does not hold, and the ways from the beginning to where that shows."""
+
+    property: str
+    path: tuple[Way, ...]
+
+
+Item = tuple[int, int, int, State]
+"""A state to expand: its number, its depth, its fingerprint."""
+
+
+class Search:
+    """One search.
+
+    Attributes:
+        progress: how far it has come.
+        failed: the first property that failed.
+        stopped: why there may be more states than were visited; "" if the space is exhausted.
+        reached: the `sometimes` properties that held somewhere.
+        visited: the fingerprints of all visited states.
+    """
+
+    def __init__(
+        self, space: Space, limits: Limits, ends: Callable[[Sequence[object]], bool] | None
+    ) -> None:
+        self.space = space
+        self.progress = Progress()
+        self.failed: Failed | None = None
+        self.stopped = ""
+        self.reached: set[str] = set()
+        self.visited: set[int] = set()
+        self._limits = limits
+        self._ends = ends
+        self._moves: Moves = space.moves
+        self._memories: Memories = space.memories
+        self._hoped = set(range(len(self._moves.sometimes)))
+        self._parents = array("I")
+        self._places = array("H")
+        self._roots: list[tuple[int, State, tuple[Way, ...]]] = []
+        self._frontier: deque[Item] = deque()
+        self._room = Room(limits.memory_bytes)
+        self._began = monotonic()
+
+    def run(self, report: Callable[[Progress], None] | None = None) -> None:
+        """Search to the end, a limit or a failure. An interrupt (Ctrl-C) stops it too."""
+        try:
+            with collector_at_rest():
+                self._begin()
+                self._loop(report)
+        except KeyboardInterrupt:
+            self.stopped = "interrupted"
+        except MemoryError:
+            self.stopped = "the machine has no more memory"
+        self._look()
+
+    def _begin(self) -> None:
+        for print_, state, path in self.space.roots():
+            if print_ not in self.visited:
+                self._roots.append((print_, state, path))
+                self._enter(ROOT, len(self._roots) - 1, 0, print_, state, path)
+
+    def _loop(self, report: Callable[[Progress], None] | None) -> None:
+        frontier, visited, limits = self._frontier, self.visited, self._limits
+        pop = frontier.popleft if limits.is_breadth_first else frontier.pop
+        successors = self.space.successors
+        due = 0
+        while frontier:
+            if self.progress.states >= due:
+                due = self.progress.states + STRIDE
+                self._look()
+                if report is not None:
+                    report(self.progress)
+                self.stopped = self._over()
+            if self.stopped or (self.failed and not limits.keeps_going):
+                return
+            number, depth, print_, state = pop()
+            if limits.depth is not None and depth >= limits.depth:
+                self.stopped = f"depth {limits.depth}"
+                continue
+            found = successors(print_, state)
+            self.progress.transitions += len(found)
+            for place, (after, way) in enumerate(found):
+                if after not in visited:
+                    made = self.space.apply(state, way)
+                    self._enter(number, place, depth + 1, after, made, (way,))
+            if self._ends is not None:
+                self._judge_rest(number, state, found)
+
+    def _enter(
+        self, parent: int, place: int, depth: int, print_: int, state: State, ways: Sequence[Way]
+    ) -> None:
+        """Visit a new state."""
+        number = self.progress.states
+        self.progress.states = number + 1
+        self.visited.add(print_)
+        self._parents.append(parent)
+        self._places.append(place)
+        self._frontier.append((number, depth, print_, state))
+        if depth > self.progress.depth:
+            self.progress.depth = depth
+        broken = self._broken(state, ways)
+        if broken is not None:
+            self._frontier.pop()  # What comes after a failure is no behaviour to judge.
+            if self.failed is None:
+                self.failed = Failed(broken, self.path(number))
+
+    def _broken(self, state: State, ways: Sequence[Way]) -> str | None:
+        locals_, _, memory = state
+        failure = self._memories.failures[memory]
+        if failure is not None:
+            return failure
+        servers = locals_[: self._moves.servers]
+        for way in ways:
+            for at in way.judged:
+                claim = self._moves.always[at]
+                if not claim.holds(servers, self._moves.locals):
+                    return claim.name
+            for at in way.hoped:
+                if at in self._hoped:
+                    self._hope(at, self._moves.sometimes[at], servers)
+        return None
+
+    def _hope(self, at: int, claim: Claim, servers: Sequence[int]) -> None:
+        if claim.holds(servers, self._moves.locals):
+            self._hoped.remove(at)
+            self.reached.add(claim.name)
+
+    def _judge_rest(self, number: int, state: State, found: Sequence[tuple[int, Way]]) -> None:
+        """Where nothing but faults can happen any more, the servers must be done."""
+        if any(way.moves[0].kind not in ("crash", "lose") for _, way in found):
+            return
+        if self.is_fenced(state):
+            return
+        nodes = [self._moves.locals[local].node for local in state[0][: self._moves.servers]]
+        assert self._ends is not None
+        if not self._ends(nodes) and self.failed is None:
+            self.failed = Failed(DEADLOCK, self.path(number))
+
+    def is_fenced(self, state: State) -> bool:
+        """Whether a bound is why something cannot happen here."""
+        locals_, messages, _ = state
+        moves, fenced = self._moves, self._moves.fenced
+        if any((local, NOTHING) in fenced or moves.locals[local].timers for local in locals_):
+            return True
+        arriving = self.space.arriving(messages)
+        return any((locals_[moves.targets[e]], e) in fenced for e in arriving)
+
+    # Paths
+
+    def path(self, number: int) -> tuple[Way, ...]:
+        """The ways that lead from the beginning to a visited state."""
+        places: list[int] = []
+        while self._parents[number] != ROOT:
+            places.append(self._places[number])
+            number = self._parents[number]
+        print_, state, begun = self._roots[self._places[number]]
+        path = list(begun)
+        for place in reversed(places):
+            print_, way = self.space.successors(print_, state)[place]
+            state = self.space.apply(state, way)
+            path.append(way)
+        return tuple(path)
+
+    # Limits
+
+    def _look(self) -> None:
+        progress = self.progress
+        progress.frontier = len(self._frontier)
+        progress.seconds = monotonic() - self._began
+        progress.peak_bytes = max(progress.peak_bytes, self._room.used())
+
+    def _over(self) -> str:
+        """Which limit has been reached, if one has."""
+        limits, progress = self._limits, self.progress
+        if limits.states is not None and progress.states >= limits.states:
+            return f"{progress.states:,} states"
+        if limits.seconds is not None and progress.seconds >= limits.seconds:
+            return f"{limits.seconds:g} s"
+        return self._room.over()
+
+
+def check_limits(limits: Limits) -> None:
+    """Refuse limits that contradict each other."""
+    if limits.depth is not None and not limits.is_breadth_first:
+        raise Mistake("a depth bound needs the breadth-first search: depth first would miss states")

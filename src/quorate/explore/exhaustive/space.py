@@ -1,0 +1,317 @@
+"""States of the whole system, and their successors on each kind of network.
+
+A state is made of numbers of interned parts. Its fingerprint is the sum of those of its parts, so
+a way changes it by a difference that is known beforehand, and most successors are recognised as
+visited without being made.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from quorate.explore.exhaustive.memory import SPENT, Memories
+from quorate.explore.exhaustive.moves import NOTHING, Move, Moves, Way, way_of
+from quorate.kernel.canonical import fingerprint
+from quorate.scenario.exploration import Exploration
+
+State = tuple[tuple[int, ...], tuple[int, ...], int]
+"""The local state of each node, the messages in flight, and what is remembered.
+
+What the numbers of messages are depends on the network; they are sorted.
+"""
+Found = list[tuple[int, Way]]
+"""Successors: the fingerprint of each, and the way to it."""
+
+
+class Space:
+    """The states of a system whose messages arrive in any order, each at most once (`multiset`).
+
+    Attributes:
+        moves, memories: what nodes can do, and what states remember.
+    """
+
+    messages_add_up = True
+    """Whether each message that comes or goes changes the fingerprint alike in every state."""
+
+    def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
+        self.moves = moves
+        self.memories = memories
+        self._drop = exploration.drop
+        self._channel = exploration.channel
+        self._must_look = not self.messages_add_up or exploration.channel is not None
+
+    def roots(self) -> list[tuple[int, State, tuple[Way, ...]]]:
+        """Every state in which all nodes have begun: fingerprint, state, and the ways to it."""
+        starts = [self.moves.starts(slot) for slot in range(len(self.moves.machines))]
+        unborn = tuple(ways[0].moves[0].before for ways in starts)
+        state: State = (unborn, (), self.memories.first)
+        print_ = sum(self.moves.local_prints[local] for local in unborn)
+        print_ += self.memories.prints[self.memories.first]
+        reached: list[tuple[int, State, tuple[Way, ...]]] = [(print_, state, ())]
+        for ways in starts:
+            found: list[tuple[int, State, tuple[Way, ...]]] = []
+            for print_, state, path in reached:
+                for way in ways:
+                    into: Found = []
+                    self._add(into, print_, state, way)
+                    found += [(p, self.apply(state, w), (*path, w)) for p, w in into]
+            reached = found
+        return reached
+
+    def successors(self, print_: int, state: State) -> Found:
+        """All that can happen next, faults included."""
+        found: Found = []
+        locals_, messages, _ = state
+        arrivals, targets = self.moves.arrivals, self.moves.targets
+        last = NOTHING
+        for envelope in self.arriving(messages):
+            if envelope == last:
+                continue
+            last = envelope
+            local = locals_[targets[envelope]]
+            ways = arrivals[local].get(envelope)
+            if ways is None:
+                ways = self.moves.arrive(local, envelope)
+            for way in ways:
+                if way.is_special:
+                    self._add(found, print_, state, way)
+                else:
+                    found.append((print_ + way.delta, way))
+        for local in locals_:
+            for way in self.moves.own(local):
+                if way.is_special:
+                    self._add(found, print_, state, way)
+                else:
+                    found.append((print_ + way.delta, way))
+        if self._drop:
+            for envelope in dict.fromkeys(self.in_flight(messages)):
+                if self.moves.is_at_risk(envelope):
+                    self._add(found, print_, state, self.moves.lose(envelope))
+        return found
+
+    def _add(self, found: Found, print_: int, state: State, way: Way) -> None:
+        """Add the successor by this way, unless a budget or the channels' bound forbids it."""
+        _, messages, memory = state
+        for move in way.moves:
+            print_ += move.delta
+            if move.remembers:
+                after = self.memories.after(memory, move)
+                if after == SPENT:
+                    return
+                print_ += self.memories.prints[after] - self.memories.prints[memory]
+                memory = after
+            if self._must_look or move.crash:
+                exchanged = self.exchange(messages, move)
+                print_ += self.correction(messages, exchanged, move)
+                messages = exchanged
+                if self._channel is not None and move.sends and self._is_crowded(messages):
+                    self.moves.fenced.add((move.before, move.takes))
+                    return
+        found.append((print_, way))
+
+    def apply(self, state: State, way: Way) -> State:
+        """The successor that a way leads to."""
+        locals_, messages, memory = state
+        for move in way.moves:
+            if move.after != NOTHING:
+                slot = move.slot
+                locals_ = (*locals_[:slot], move.after, *locals_[slot + 1 :])
+            if move.sends or move.takes != NOTHING or move.crash:
+                messages = self.exchange(messages, move)
+            if move.remembers:
+                memory = self.memories.after(memory, move)
+        return locals_, messages, memory
+
+    # What a network is
+
+    def arriving(self, messages: tuple[int, ...]) -> Sequence[int]:
+        """The messages that can be the next to arrive; equal ones stand together."""
+        return messages
+
+    def in_flight(self, messages: tuple[int, ...]) -> Iterable[int]:
+        """All messages that are under way."""
+        return messages
+
+    def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
+        """The messages in flight after a move."""
+        left = list(messages)
+        if move.takes != NOTHING and not move.repeats:
+            left.remove(move.takes)
+        if move.crash:
+            left = [envelope for envelope in left if not self._dies(envelope, move.slot)]
+        left += move.sends
+        left.sort()
+        return tuple(left)
+
+    def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
+        """What `move.delta` does not know of the change of the fingerprint by messages."""
+        if not move.crash:
+            return 0
+        prints = self.moves.envelope_prints
+        change = sum(prints[e] for e in after) - sum(prints[e] for e in before)
+        known = sum(prints[e] for e in move.sends)
+        return change - known + (prints[move.takes] if move.takes != NOTHING else 0)
+
+    def _dies(self, envelope: int, slot: int) -> bool:
+        """Whether the message dies with the node of that slot, because it sent it to itself."""
+        return self.moves.targets[envelope] == slot and self.moves.is_to_itself(envelope)
+
+    def _is_crowded(self, messages: tuple[int, ...]) -> bool:
+        counts: dict[tuple[str, str], int] = {}
+        for envelope in self.in_flight(messages):
+            source, target, _ = self.moves.envelopes[envelope]
+            counts[source, target] = counts.get((source, target), 0) + 1
+        assert self._channel is not None
+        return max(counts.values(), default=0) > self._channel
+
+
+class SetSpace(Space):
+    """Messages, once sent, are there for ever, and arrive at any time, as often as they like."""
+
+    messages_add_up = False
+
+    def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
+        present = set(messages)
+        if move.kind == "lose":
+            present.discard(move.takes)
+        if move.crash:
+            present = {envelope for envelope in present if not self._dies(envelope, move.slot)}
+        if not present.issuperset(move.sends):
+            present.update(move.sends)
+        elif len(present) == len(messages):
+            return messages
+        return tuple(sorted(present))
+
+    def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
+        if before is after:
+            return 0
+        prints = self.moves.envelope_prints
+        return sum(prints[e] for e in after) - sum(prints[e] for e in before)
+
+
+class FifoSpace(Space):
+    """Each directed link keeps its messages in order. `messages` are numbers of such queues."""
+
+    messages_add_up = False
+
+    def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
+        super().__init__(moves, memories, exploration)
+        self._queues: list[tuple[int, ...]] = []
+        self._prints: list[int] = []
+        self._known: dict[tuple[int, ...], int] = {}
+
+    def arriving(self, messages: tuple[int, ...]) -> Sequence[int]:
+        return [self._queues[queue][0] for queue in messages]
+
+    def in_flight(self, messages: tuple[int, ...]) -> Iterable[int]:
+        return [envelope for queue in messages for envelope in self._queues[queue]]
+
+    def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
+        queues = {self._link(self._queues[number][0]): self._queues[number] for number in messages}
+        if move.crash:
+            queues = {
+                link: queue for link, queue in queues.items() if not self._dies(queue[0], move.slot)
+            }
+        if move.takes != NOTHING and not move.repeats:
+            link = self._link(move.takes)
+            if link in queues:
+                queue = list(queues[link])
+                queue.remove(move.takes)
+                queues[link] = tuple(queue)
+        for envelope in move.sends:
+            link = self._link(envelope)
+            queues[link] = (*queues.get(link, ()), envelope)
+        return tuple(sorted(self._number(queue) for queue in queues.values() if queue))
+
+    def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
+        prints = self._prints
+        return sum(prints[queue] for queue in after) - sum(prints[queue] for queue in before)
+
+    def _link(self, envelope: int) -> tuple[str, str]:
+        source, target, _ = self.moves.envelopes[envelope]
+        return source, target
+
+    def _number(self, queue: tuple[int, ...]) -> int:
+        known = self._known.get(queue)
+        if known is None:
+            known = self._known[queue] = len(self._queues)
+            self._queues.append(queue)
+            told = tuple(self.moves.envelope_prints[e].to_bytes(16, "big") for e in queue)
+            self._prints.append(int.from_bytes(fingerprint(told), "big"))
+        return known
+
+
+class RpcSpace(Space):
+    """As `multiset`, but what a step sends to itself, or answers to its caller, arrives with it."""
+
+    def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
+        super().__init__(moves, memories, exploration)
+        self._calls: dict[Any, tuple[Way, ...]] = {}
+
+    def successors(self, print_: int, state: State) -> Found:
+        found: Found = []
+        for _, way in super().successors(print_, state):
+            for settled in self._settled(state[0], way):
+                if settled.is_special:
+                    self._add(found, print_, state, settled)
+                else:
+                    found.append((print_ + settled.delta, settled))
+        return found
+
+    def _settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
+        """The way, followed by the arrival of each answer, and of what nodes tell themselves."""
+        (move,) = way.moves
+        if not move.sends:
+            return (way,)
+        caller = NOTHING
+        if move.kind == "deliver":
+            caller = self.moves.slots[self.moves.envelopes[move.takes].source]
+        key = (move.index, locals_[caller] if caller != NOTHING else NOTHING)
+        known = self._calls.get(key)
+        if known is None:
+            place = {move.slot: move.after, caller: locals_[caller]}
+            if caller == move.slot:
+                place = {caller: move.after}
+            urgent = self._urgent(move, caller)
+            known = tuple(way_of(move, *rest) for rest in self._settle(place, urgent))
+            self._calls[key] = known
+        return known
+
+    def _urgent(self, move: Move, caller: int) -> list[int]:
+        targets = self.moves.targets
+        own = [envelope for envelope in move.sends if targets[envelope] == move.slot]
+        if caller in (NOTHING, move.slot):
+            return own
+        return own + [envelope for envelope in move.sends if targets[envelope] == caller]
+
+    def _settle(self, place: dict[int, int], urgent: list[int]) -> list[tuple[Move, ...]]:
+        """Every way in which urgent messages can be handled, one after the other."""
+        if not urgent:
+            return [()]
+        envelope, *rest = urgent
+        slot = self.moves.targets[envelope]
+        local = place[slot]
+        ways = self.moves.arrivals[local].get(envelope)
+        if ways is None:
+            ways = self.moves.arrive(local, envelope)
+        moves = [way.moves[0] for way in ways if not way.moves[0].crash]
+        if (local, envelope) in self.moves.fenced:
+            return []
+        if not moves:  # It changes nothing, and is gone.
+            return [
+                (self.moves.lose(envelope).moves[0], *more) for more in self._settle(place, rest)
+            ]
+        found: list[tuple[Move, ...]] = []
+        for move in moves:
+            more = self._urgent(move, NOTHING)
+            settled = self._settle({**place, slot: move.after}, rest + more)
+            found += [(move, *then) for then in settled]
+        return found
+
+
+SPACES: dict[str, type[Space]] = {
+    "multiset": Space,
+    "set": SetSpace,
+    "fifo": FifoSpace,
+    "rpc": RpcSpace,
+}
+"""What `Exploration.network` names."""
