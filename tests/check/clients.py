@@ -9,7 +9,7 @@ from quorate.check import IMPOSSIBLE, UNKNOWN, History, Mark, Model, Operation, 
 
 DISTINCT = 10**9
 """As `Workload.values`: every operation takes another value."""
-ANSWERING = frozenset({"read", "get", "contains", "dequeue", "cas", "propose"})
+ANSWERING = frozenset({"read", "get", "contains", "dequeue", "cas", "propose", "commit", "look"})
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _begin(random: Random, load: Workload, process: int, left: int) -> _Pending:
         value = random.choice("ab")
     elif f == "cas":
         value = random.choice([None, some]), random.randrange(load.values)
-    elif f not in ("read", "get", "dequeue", "acquire", "release", "delete"):
+    elif f not in ("read", "get", "dequeue", "acquire", "release", "delete", "commit", "look"):
         value = some
     return _Pending(process, f, f"k{random.randrange(load.keys)}", value)
 
@@ -100,7 +100,9 @@ def _answer(op: _Pending, before: State, after: State) -> Value:
     if op.f == "cas":
         assert isinstance(op.value, tuple)
         return before == op.value[0]
-    if op.f == "propose":
+    if op.f == "look":
+        return before == "committed"
+    if op.f in ("propose", "commit"):
         return after  # type: ignore[return-value]
     return before != after if op.f in ("acquire", "release") else None
 

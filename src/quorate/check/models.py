@@ -392,27 +392,26 @@ class Consensus(Model):
 
 
 class Transaction(Model):
-    """One transaction of many participants: `commit` asks for it, `read` looks at one of them.
+    """One transaction of many participants: `commit` asks for it, `look` sees it at one of them.
 
-    `commit` returns "committed" or "aborted", the same to all who ask. `read` returns whether the
+    `commit` returns "committed" or "aborted", the same to all who ask. `look` returns whether the
     participant's data has the transaction's change: False until it is committed, then True.
     """
 
-    operations = frozenset({"commit", "read"})
+    operations = frozenset({"commit", "look"})
     initial = None
 
     def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
-        if f == "read":
+        if f == "look":
             return state if result in (UNKNOWN, state == "committed") else IMPOSSIBLE
         if result is UNKNOWN:
             # Nobody can tell an unseen abort from a request that never arrived.
             return "committed" if state is None else state
-        if result not in ("committed", "aborted"):
-            raise Mistake(f"'commit' returns 'committed' or 'aborted', not {result!r}")
-        return result if state in (None, result) else IMPOSSIBLE
+        is_outcome = result in ("committed", "aborted")
+        return result if is_outcome and state in (None, result) else IMPOSSIBLE
 
     def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
-        if f == "read":
+        if f == "look":
             return Effect("committed" if result is True else SOME_STATE, SAME_STATE)
         return Effect(SOME_STATE, SOME_STATE if result is UNKNOWN else result)
 
