@@ -27,6 +27,7 @@ CATALOGUE = {
     "lamport-mutex": "quorate.protocols.mutex.lamport_mutex_scenario",
     "paxos": "quorate.protocols.consensus.paxos_scenario",
     "raft": "quorate.protocols.consensus.raft_scenario",
+    "ricart-agrawala": "quorate.protocols.mutex.ricart_agrawala_scenario",
 }
 """Modules with a value `scenario`, by the name that the command line takes."""
 
