@@ -24,11 +24,13 @@ from quorate.scenario.scenario import Scenario
 
 CATALOGUE = {
     "abd": "quorate.protocols.replication.abd_scenario",
+    "chandy-lamport": "quorate.protocols.snapshots.chandy_lamport_scenario",
     "lamport-mutex": "quorate.protocols.mutex.lamport_mutex_scenario",
     "multi-paxos": "quorate.protocols.consensus.multi_paxos_scenario",
     "paxos": "quorate.protocols.consensus.paxos_scenario",
     "raft": "quorate.protocols.consensus.raft_scenario",
     "ricart-agrawala": "quorate.protocols.mutex.ricart_agrawala_scenario",
+    "two-phase-commit": "quorate.protocols.commit.two_phase_commit_scenario",
 }
 """Modules with a value `scenario`, by the name that the command line takes."""
 
