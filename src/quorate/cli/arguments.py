@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "quorate.cli.run",
     "hunt": "quorate.cli.hunt",
     "replay": "quorate.cli.replay",
+    "explore": "quorate.cli.explore",
     "mutants": "quorate.cli.mutants",
     "check": "quorate.cli.check",
     "demo": "quorate.cli.demo",
@@ -28,6 +29,7 @@ examples:
   quorate hunt raft --seeds 2000           try 2000 seeds on all cores
   quorate hunt raft@vote-not-durable       find a broken Raft out, and shrink what broke it
   quorate replay raft.schedule --html f    play a schedule again, and draw it
+  quorate explore paxos --ballots 2        visit every state within a bound
   quorate check history.edn --model kv     judge what somebody else's clients saw
 """
 LARGEST = 10**18
@@ -63,6 +65,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options, rest = parser.parse_known_args(arguments)
     if options.command is None:
         raise Mistake(f"which command? There are {', '.join(COMMANDS)} (see quorate --help)")
+    if options.command == "explore":
+        options.bounds, rest = _declared_bounds(rest)
     if rest:
         own = commands[options.command]
         if not rest[0].startswith("-"):
@@ -71,6 +75,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         valid = [text for action in own._actions for text in action.option_strings]
         raise Mistake(f"{options.command} has no option {word}; {nearest(word, valid)}")
     return options
+
+
+def _declared_bounds(rest: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Flags that only a scenario knows, as `--ballots 2`; and what is left of the words."""
+    bounds: dict[str, int] = {}
+    left = list(rest)
+    while left and left[0].startswith("--"):
+        name, equals, value = left.pop(0)[2:].partition("=")
+        if not equals:
+            if not left:
+                raise Mistake(f"--{name} needs a whole number (see quorate explore --help)")
+            value = left.pop(0)
+        if not value.isdecimal():
+            raise Mistake(f"--{name} needs a whole number, not {value!r}")
+        bounds[name.replace("-", "_")] = int(value[:18])
+    return bounds, left
 
 
 def _parsers() -> tuple[Parser, dict[str, Parser]]:
@@ -95,6 +115,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     _run_options(command("run", "one simulated run, judged"))
     _hunt_options(command("hunt", "many seeds over all cores; shrinks what it finds"))
     _replay_options(command("replay", "play a schedule file again"))
+    _explore_options(command("explore", "visit every state of a small configuration"))
     _mutants_options(command("mutants", "break each rule of a protocol, and see who notices"))
     _check_options(command("check", "judge a recorded history"))
     _demo_options(command("demo", "find, shrink and show a failure; then try the real thing"))
@@ -153,6 +174,38 @@ def _replay_options(parser: Parser) -> None:
     _file_options(parser)
 
 
+def _explore_options(parser: Parser) -> None:
+    parser.epilog = (
+        "The scenario says what is explored unless a flag says otherwise. Bounds that it declares "
+        "are flags too: --ballots 2, --terms 3."
+    )
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--mutant", default="", help="the same as NAME@MUTANT")
+    parser.add_argument("--nodes", type=_count, help="number of servers")
+    parser.add_argument("--network", help="set, multiset, fifo or rpc")
+    parser.add_argument("--drop", action="store_true", default=None, help="messages may be lost")
+    parser.add_argument(
+        "--duplicate", action="store_true", default=None, help="messages may arrive more than once"
+    )
+    parser.add_argument("--crashes", type=_whole, help="how many crashes may happen, at any cut")
+    parser.add_argument("--timers", type=_whole_or_all, help="how many timers may fire; or all")
+    parser.add_argument("--channel", type=_count, help="messages under way on one link at most")
+    parser.add_argument("--depth", type=_count, help="transitions from the beginning")
+    parser.add_argument("--states", type=_count, help="stop after so many")
+    parser.add_argument("--seconds", type=_positive, help="stop after so long")
+    parser.add_argument("--memory", type=_count, help="MiB; default 70 %% of what is free")
+    parser.add_argument(
+        "--search", choices=("breadth", "depth"), default="breadth", help="default breadth"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="count on after a failure")
+    parser.add_argument(
+        "--no-ops", action="store_true", help="messages that change nothing arrive all the same"
+    )
+    parser.add_argument("--self-check", action="store_true", help="run every step twice")
+    parser.add_argument("--out", metavar="DIR", default=".", help="where to write what is found")
+    parser.add_argument("--html", metavar="FILE", help="write the failure as a page for a browser")
+
+
 def _mutants_options(parser: Parser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="default: the whole catalogue")
     parser.add_argument("--seeds", type=_count, default=2000, help="for each mutant (default 2000)")
@@ -185,6 +238,10 @@ def _whole(text: str) -> int:
     if not text.isdecimal() or int(text[:19]) >= LARGEST:
         raise argparse.ArgumentTypeError(f"expected a whole number below 10^18, found {text!r}")
     return int(text)
+
+
+def _whole_or_all(text: str) -> int:
+    return -1 if text == "all" else _whole(text)
 
 
 def _count(text: str) -> int:

@@ -11,8 +11,9 @@ from quorate.explore.outcome import LINEARIZABILITY, Outcome, judge_world
 from quorate.explore.report import led_to
 from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
+from quorate.scenario.exploration import Exploration
 from quorate.scenario.notation import format_duration, format_label
-from quorate.scenario.scenario import Scenario
+from quorate.scenario.scenario import EXPLORED, Scenario
 from quorate.scenario.schedule import Schedule
 from quorate.scenario.tape import Label
 from quorate.simulate.ordered import order_of, run_ordered
@@ -81,7 +82,12 @@ class Replayed(msgspec.Struct):
 
 def scenario_of(schedule: Schedule) -> Scenario:
     """The scenario that a schedule is for. Raises Mistake if there is none."""
-    return load(Aim(schedule.scenario, nodes=schedule.nodes))
+    scenario = load(Aim(schedule.scenario, nodes=schedule.nodes))
+    if schedule.configuration != EXPLORED:
+        return scenario
+    exploration = scenario.exploration or Exploration()
+    nodes = schedule.nodes or exploration.nodes
+    return scenario.explored(msgspec.structs.replace(exploration, nodes=nodes))
 
 
 def replay(

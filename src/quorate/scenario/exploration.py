@@ -35,6 +35,8 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
         nodes: how many servers.
         fields: settings of the node class: the one configuration that is explored.
         scripts: the clients; an operation may begin whenever its client is idle.
+        eager: whether clients begin each operation in the very step in which they become idle:
+            fewer states, but also fewer orders that a history is held to.
         network: one of `NETWORKS`.
         drop: whether any message may be lost.
         duplicate: whether any message may stay in flight when it arrives, to arrive again.
@@ -55,6 +57,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int = 3
     fields: Mapping[str, Any] = {}
     scripts: tuple[Script, ...] = ()
+    eager: bool = False
     network: str = "multiset"
     drop: bool = False
     duplicate: bool = False

@@ -248,6 +248,10 @@ class World:
         if plan is not None and plan.judged and self.violation is None:
             self.violation = self.judge.observe(host, record, plan, self.records)
 
+    def flights_of(self, record: Record) -> Sequence[Flight]:
+        """The messages that have left by this event, of which a crash may undo the last ones."""
+        return record.flights
+
     def after_event(self, record: Record) -> None:
         """Let happen what is anchored to this event, or what it provokes."""
         if self._replays or self.time >= self._wake:

@@ -1,6 +1,6 @@
 """Exploring a scenario: from its bounds to a verdict that says what it covers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,15 +11,13 @@ from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search, check_limits
 from quorate.explore.exhaustive.space import SPACES
+from quorate.explore.report import mutant_of
 from quorate.kernel.node import step
 from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import NETWORKS, Exploration
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.self_check import checked_step
 from quorate.verdict import Verdict
-
-BYTES_PER_STATE = 112
-"""What a visited state costs, about: its fingerprint, its place in the table, its parent."""
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -34,9 +32,8 @@ class Result(msgspec.Struct, kw_only=True):
         unreached: the `sometimes` properties that held nowhere.
         stopped: why there may be more states; "" if the space is exhausted within its bounds.
         undecided: histories that the checker could not judge within its budget.
-        steps: handlers that really ran; all other transitions were looked up.
         reductions: what was used to visit fewer states.
-        first_unreached: whether a property that is never reached is what failed.
+        moves: everything that the nodes did.
     """
 
     scenario: Scenario
@@ -46,8 +43,13 @@ class Result(msgspec.Struct, kw_only=True):
     unreached: list[str]
     stopped: str
     undecided: int
-    steps: int
+    moves: Moves
     reductions: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Handlers that really ran; all other transitions were looked up."""
+        return self.moves.steps
 
     @property
     def is_exhausted(self) -> bool:
@@ -92,7 +94,7 @@ def explore(
     """
     limits = limits or Limits()
     check_limits(limits)
-    exploration = changed(scenario.exploration or Exploration(nodes=scenario.nodes), changes)
+    exploration = changed(exploration_of(scenario), changes)
     explored = scenario.explored(exploration)
     model = model_of(scenario, exploration)
     space_kind = SPACES[exploration.network]
@@ -117,8 +119,15 @@ def explore(
         unreached=[name for name in hopes if name not in search.reached],
         stopped=search.stopped,
         undecided=memories.undecided,
-        steps=moves.steps,
+        moves=moves,
     )
+
+
+def exploration_of(scenario: Scenario) -> Exploration:
+    """What of a scenario is explored: its own bounds, or those that its mutant needs."""
+    exploration = scenario.exploration or Exploration(nodes=scenario.nodes)
+    mutant = mutant_of(scenario)
+    return changed(exploration, dict(mutant.bounds)) if mutant else exploration
 
 
 def model_of(scenario: Scenario, exploration: Exploration) -> Model | None:
@@ -158,8 +167,3 @@ def _check(exploration: Exploration) -> None:
     numbers = (exploration.crashes, exploration.timers or 0, exploration.channel or 0)
     if min(numbers) < 0 or exploration.nodes < 1:
         raise Mistake("bounds are whole numbers from 0 on, and there must be a node")
-
-
-def names_of(ways: Sequence[Any]) -> list[str]:
-    """What happens on a path, in a few words each: for tests and messages."""
-    return [f"{move.kind} {move.event!r}" for way in ways for move in way.moves]

@@ -17,7 +17,7 @@ from quorate.explore.exhaustive.machine import (
 )
 from quorate.explore.exhaustive.memory import Happening, wakes
 from quorate.kernel.canonical import fingerprint
-from quorate.kernel.node import Event, Node, Start, recover
+from quorate.kernel.node import Event, Invoke, Node, Operation, Start, recover
 from quorate.kernel.properties import Property, PropertyKind
 from quorate.scenario.exploration import Exploration
 from quorate.scenario.scenario import Scenario
@@ -28,6 +28,9 @@ NOTHING = -1
 
 class Cut(NamedTuple):
     """Where a crash cuts a step: whether the disk holds it, and how many of its sends had left.
+
+    Of a step on disk the sends are counted that had to wait for that; of one that is not, the
+    others.
 
     `of` says what the node was doing; None for a node that was at rest.
     """
@@ -58,7 +61,8 @@ class Move(msgspec.Struct, gc=False):
         woken: the monitors that will look.
         judged, hoped: the `always` and `sometimes` properties that may change by it.
         failure: the property that it violates by itself, and the message of an exception.
-        event: what happens to the node, for people.
+        event: a message, a timer, the name of a stored value, an operation.
+        also: the operation that an eager client begins in the same step.
         choices: what chance answers.
     """
 
@@ -82,7 +86,13 @@ class Move(msgspec.Struct, gc=False):
     hoped: tuple[int, ...]
     failure: str | None
     event: Any
+    also: Operation | None
     choices: tuple[Any, ...]
+
+    @property
+    def is_start(self) -> bool:
+        """Whether the node begins by it."""
+        return isinstance(self.event, Start)
 
 
 class Way(msgspec.Struct, gc=False):
@@ -312,14 +322,11 @@ class Moves:
         for place, effect in enumerate(state.storing):
             runs = machine.store(state, place)
             yield from self._moves("store", slot, local, NOTHING, effect.name, runs)
-        client = slot - self.servers
-        if client >= 0 and not state.busy:
-            script = self._exploration.scripts[client].operations
-            if state.asked < len(script):
-                operation = script[state.asked]
-                runs = machine.invoke(state, operation)
-                yield from self._moves("invoke", slot, local, NOTHING, operation, runs)
-        if client < 0 and self._exploration.crashes:
+        operation = self._next_operation(slot, state)
+        if operation is not None and not self._exploration.eager:
+            runs = machine.invoke(state, operation)
+            yield from self._moves("invoke", slot, local, NOTHING, operation, runs)
+        if slot < self.servers and self._exploration.crashes:
             yield from self._crash(slot, local, NOTHING, None, Cut(None, True, 0))
 
     def _moves(
@@ -336,7 +343,7 @@ class Moves:
         """The moves of a step, whole and cut by a crash."""
         is_timer = kind == "fire" and counts
         try:
-            for ran in runs:
+            for ran, also in self._eagerly(slot, runs):
                 after = self._after(slot, before, takes, ran)
                 sends = tuple(self.envelope(sent) for sent, _ in ran.sends)
                 is_no_op = kind == "deliver" and after == before and not sends
@@ -344,7 +351,7 @@ class Moves:
                     yield self._move(
                         kind, slot, before, after, takes, sends=sends, is_timer=is_timer,
                         happenings=self._happenings(slot, ran), steps=tuple(ran.steps),
-                        event=event, choices=ran.choices,
+                        event=event, also=also, choices=ran.choices,
                     )  # fmt: skip
                 if slot < self.servers and self._exploration.crashes and counts and not is_no_op:
                     yield from self._cuts(kind, slot, before, takes, event, ran)
@@ -369,15 +376,17 @@ class Moves:
         self, kind: Kind, slot: int, before: int, takes: int, event: Any, ran: Ran
     ) -> Iterator[Move]:
         """Every place at which a crash can cut a step: before its record, and between its sends."""
+        early = [sent for sent, is_ahead in ran.sends if is_ahead]
+        late = [sent for sent, is_ahead in ran.sends if not is_ahead]
         if ran.is_durable:
-            early = [sent for sent, is_ahead in ran.sends if is_ahead]
             for count in range(len(early) + 1):
                 cut = Cut(kind, False, count)
                 yield from self._crash(slot, before, takes, None, cut, early[:count], event, ran)
-        for count in range(len(ran.sends)):
-            sends = [sent for sent, _ in ran.sends[:count]]
+        else:
+            early, late = [], early + late
+        for count in range(len(late)):
             cut = Cut(kind, True, count)
-            yield from self._crash(slot, before, takes, ran, cut, sends, event, ran)
+            yield from self._crash(slot, before, takes, ran, cut, early + late[:count], event, ran)
 
     def _crash(
         self,
@@ -421,16 +430,41 @@ class Moves:
     def _restarts(self, machine: Machine, survivor: Local) -> Iterator[Ran]:
         return machine.restart(survivor, survivor.node)
 
+    def _eagerly(self, slot: int, runs: Iterator[Ran]) -> Iterator[tuple[Ran, Operation | None]]:
+        """Each run; if it leaves an eager client idle, with the beginning of its next operation."""
+        for ran in runs:
+            operation = self._next_operation(slot, ran.after)
+            if operation is None or not self._exploration.eager:
+                yield ran, None
+                continue
+            for then in self.machines[slot].invoke(ran.after, operation):
+                both = Ran(
+                    then.after,
+                    ran.sends + then.sends,
+                    ran.steps + then.steps,
+                    (*ran.completions, *then.completions),
+                    ran.choices + then.choices,
+                    is_durable=False,
+                )
+                yield both, operation
+
+    def _next_operation(self, slot: int, local: Local) -> Operation | None:
+        """What the client would begin now, if it is one, and idle, and not done."""
+        client = slot - self.servers
+        if client < 0 or local.busy:
+            return None
+        script = self._exploration.scripts[client].operations
+        return script[local.asked] if local.asked < len(script) else None
+
     def _happenings(self, slot: int, ran: Ran) -> tuple[Happening, ...]:
+        """What a step adds to the history, in order."""
         client = slot - self.servers
         if client < 0 or not self._keeps_history:
             return ()
-        found: list[Happening] = []
-        event = ran.steps[0][1]
-        operation = getattr(event, "operation", None) if type(event).__name__ == "Invoke" else None
-        if operation is not None:
-            found.append(Happening(client, operation))
-        found += [Happening(client, None, end.status, end.value) for end in ran.completions]
+        found = [Happening(client, None, end.status, end.value) for end in ran.completions]
+        for at, (_, event, _) in enumerate(ran.steps):
+            if isinstance(event, Invoke):
+                found.insert(at, Happening(client, event.operation))
         return tuple(found)
 
     def _move(
@@ -448,6 +482,7 @@ class Moves:
         steps: tuple[tuple[Node, Event, Node], ...] = (),
         failure: str | None = None,
         event: Any = None,
+        also: Operation | None = None,
         choices: tuple[Any, ...] = (),
     ) -> Move:
         delta = 0 if after == before else self.local_prints[after] - self.local_prints[before]
@@ -466,7 +501,7 @@ class Moves:
             self.count - 1, kind, slot, before, after, takes, sends, False, delta,
             remembers or (has_messages and not self._messages_add_up), remembers, spends, crash,
             happenings, steps if remembers else (), woken, _changed(self.always, before, after),
-            _changed(self.sometimes, before, after), failure, event, choices,
+            _changed(self.sometimes, before, after), failure, event, also, choices,
         )  # fmt: skip
 
     def _repeat(self, move: Move) -> Move:

@@ -1,0 +1,186 @@
+"""`quorate explore`: every state of a small configuration, or a shortest way to a failure."""
+
+import re
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from quorate.cli.aim import tell_execution
+from quorate.cli.failure import failure_entry, tell_failure
+from quorate.cli.files import write_page, write_text
+from quorate.cli.screen import Screen, command
+from quorate.errors import Mistake
+from quorate.explore.catalogue import Aim, load
+from quorate.explore.exhaustive import Limits, Progress, Result, explore
+from quorate.explore.exhaustive.counterexample import schedule_of, steps_of
+from quorate.explore.replay import Replayed, replay
+from quorate.explore.report import claim
+from quorate.scenario.schedule import SUFFIX, format_schedule, parse_schedule
+
+FLAGS = ("nodes", "network", "drop", "duplicate", "crashes", "timers", "channel")
+"""Options that are fields of `Exploration`."""
+
+
+def main(options: Namespace) -> int:
+    """Explore, and say what was covered, or how it fails."""
+    screen = Screen(options.json)
+    name = options.name
+    if options.mutant:
+        if "@" in name:
+            raise Mistake(f"{name} names a mutant already; leave out --mutant {options.mutant}")
+        name = f"{name}@{options.mutant}"
+    tell_execution(name, screen)
+    result = _explore(screen, name, options)
+    entry = _tell_failure(screen, result, options) if result.failed else None
+    _tell_bound(screen, result)
+    again = command("explore", name, *_words(options))
+    screen.say(f"again    {again}")
+    screen.json(_answer(result, entry, again))
+    return result.verdict.exit_code
+
+
+def _explore(screen: Screen, name: str, options: Namespace) -> Result:
+    changes = {flag: getattr(options, flag) for flag in FLAGS if getattr(options, flag) is not None}
+    if changes.get("timers") == -1:
+        changes["timers"] = None
+    limits = Limits(
+        states=options.states,
+        depth=options.depth,
+        seconds=options.seconds,
+        memory_bytes=options.memory << 20 if options.memory else None,
+        is_breadth_first=options.search == "breadth",
+        keeps_going=options.keep_going,
+    )
+    with screen.progress(name, options.states) as bar:
+
+        def report(now: Progress) -> None:
+            rate = now.states / max(now.seconds, 0.001)
+            bar(
+                now.states,
+                f"{now.states:,} states, {now.transitions:,} transitions, depth {now.depth}, "
+                f"frontier {now.frontier:,}, {rate:,.0f}/s, {now.peak_bytes >> 20:,} MiB",
+            )
+
+        return explore(
+            load(Aim(name)),
+            limits=limits,
+            self_check=options.self_check,
+            keeps_no_ops=options.no_ops,
+            report=report,
+            **changes,
+            **options.bounds,
+        )
+
+
+def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[str, Any]:
+    """The failure as a hunt would tell it, from the schedule that replays it."""
+    assert result.failed is not None
+    text = format_schedule(
+        schedule_of(result), ("Found by exploration: the order of events; their times follow.",)
+    )
+    replayed = _again(text, result)
+    violated = result.failed.property
+    stem = re.sub(r"[^\w@.-]+", "-", f"{Path(result.scenario.name).name}-{violated}")
+    path = Path(options.out) / f"{stem}{SUFFIX}"
+    write_text(path, [text])
+    shortest = "a shortest way: " if options.search == "breadth" else ""
+    screen.say(f"{shortest}{steps_of(result.failed.path)} transitions", "bold")
+    trace = tell_failure(screen, replayed, text, path)
+    if options.html:
+        screen.say(f"page     {write_page(options.html, trace)}")
+    screen.say()
+    return {
+        **failure_entry(replayed, path, None),
+        "transitions": steps_of(result.failed.path),
+    }
+
+
+def _again(text: str, result: Result) -> Replayed:
+    """The failure, from the text alone."""
+    replayed = replay(parse_schedule(text, "the schedule"), scenario=result.scenario)
+    assert result.failed is not None
+    if not replayed.is_same_failure:
+        raise Mistake(
+            f"the exploration found that {result.failed.property} fails, but its replay says "
+            f"otherwise ({replayed.sentence()}); please report this"
+        )
+    return replayed
+
+
+def _tell_bound(screen: Screen, result: Result) -> None:
+    """What was covered: a verdict claims no more than this."""
+    progress, exploration = result.progress, result.exploration
+    screen.say(f"verdict  {result.verdict.value}", "bold")
+    ended = f"stopped: {result.stopped}" if result.stopped else "exhausted"
+    if result.failed is not None:
+        ended = "stopped at the first failure"
+    rate = progress.states / max(progress.seconds, 0.001)
+    screen.say(
+        f"states   {progress.states:,} unique, {progress.transitions:,} transitions, "
+        f"depth {progress.depth}; {ended}"
+    )
+    screen.say(f"bound    {', '.join(bounds_in_words(result))}")
+    features = ", ".join(f"{name}={value!r}" for name, value in exploration.fields.items())
+    screen.say(f"setting  {features or 'as the class declares'}")
+    screen.say(
+        f"effort   {progress.seconds:.1f} s, {rate:,.0f} states/s, {result.steps:,} handlers ran, "
+        f"{progress.peak_bytes >> 20:,} MiB, {progress.frontier:,} states left to expand"
+    )
+    reduced = ", ".join(result.reductions) or "none"
+    screen.say(f"reduced  by {reduced}")
+    for name in result.unreached:
+        word = "fail" if result.verdict.value == "fail" and not result.failed else "unknown"
+        told = claim(result.scenario, name)
+        screen.say(f"{word:<8} never reached: {name}. {told}", "yellow")
+    if result.undecided:
+        screen.say(f"unknown  {result.undecided} histories were too hard to judge", "yellow")
+
+
+def bounds_in_words(result: Result) -> list[str]:
+    """The bounds of an exploration, one by one."""
+    bounds = result.exploration
+    words = [f"{bounds.nodes} servers", f"network {bounds.network}"]
+    words += ["loss"] if bounds.drop else []
+    words += ["duplicates"] if bounds.duplicate else []
+    words.append(f"crashes {bounds.crashes}")
+    words.append("timers without limit" if bounds.timers is None else f"timers {bounds.timers}")
+    words += [f"channel {bounds.channel}"] if bounds.channel is not None else []
+    words += [f"{name} {value}" for name, value in bounds.bounds.items()]
+    operations = sum(len(script.operations) for script in bounds.scripts)
+    words.append(f"{len(bounds.scripts)} clients with {operations} operations")
+    return words
+
+
+def _words(options: Namespace) -> list[str]:
+    words: list[str] = []
+    for flag in (*FLAGS, "depth", "states"):
+        value = getattr(options, flag)
+        if value is True:
+            words.append(f"--{flag}")
+        elif value is not None:
+            words += [f"--{flag}", "all" if value == -1 else str(value)]
+    words += [word for name, value in options.bounds.items() for word in (f"--{name}", str(value))]
+    return words + (["--search", "depth"] if options.search == "depth" else [])
+
+
+def _answer(result: Result, entry: dict[str, Any] | None, again: str) -> dict[str, Any]:
+    return {
+        "command": "explore",
+        "scenario": result.scenario.name,
+        "verdict": result.verdict.value,
+        "violates": result.violates or None,
+        "is_exhausted": result.is_exhausted,
+        "stopped": result.stopped,
+        "states": result.progress.states,
+        "transitions": result.progress.transitions,
+        "depth": result.progress.depth,
+        "frontier": result.progress.frontier,
+        "seconds": round(result.progress.seconds, 3),
+        "peak_bytes": result.progress.peak_bytes,
+        "handlers": result.steps,
+        "bounds": bounds_in_words(result),
+        "reductions": list(result.reductions),
+        "unreached": result.unreached,
+        "failure": entry,
+        "again": again,
+    }
