@@ -419,6 +419,40 @@ class Transaction(Model):
         return before == after or (before is None and after == "committed")
 
 
+class Election(Model):
+    """One leader: every `elect` returns the same name."""
+
+    operations = frozenset({"elect"})
+    initial = None
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        if result is UNKNOWN:
+            return state
+        return result if state is None or state == result else IMPOSSIBLE
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if result is UNKNOWN:
+            return Effect(ANY_STATE, SAME_STATE)
+        return Effect(SOME_STATE, result)
+
+    def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
+        return before is None or before == after
+
+
+class Bank(Election):
+    """A fixed sum: `transfer` moves a part of it, and every `audit` returns the same total."""
+
+    operations = frozenset({"transfer", "audit"})
+
+    def step(self, state: State, f: str, value: Value, result: Value | Mark) -> State | Mark:
+        return state if f == "transfer" else super().step(state, f, value, result)
+
+    def effect(self, f: str, value: Value, result: Value | Mark) -> Effect:
+        if f == "transfer":
+            return Effect(ANY_STATE, SAME_STATE)
+        return super().effect(f, value, result)
+
+
 MODELS: Final[dict[str, type[Model]]] = {
     "register": Register,
     "cas-register": CasRegister,
@@ -428,6 +462,8 @@ MODELS: Final[dict[str, type[Model]]] = {
     "queue": Queue,
     "mutex": Mutex,
     "consensus": Consensus,
+    "election": Election,
+    "bank": Bank,
     "transaction": Transaction,
 }
 """The models that come with Quorate, by the names that the command line knows."""

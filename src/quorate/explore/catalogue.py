@@ -31,6 +31,7 @@ CATALOGUE = {
     "raft": "quorate.protocols.consensus.raft_scenario",
     "ricart-agrawala": "quorate.protocols.mutex.ricart_agrawala_scenario",
     "two-phase-commit": "quorate.protocols.commit.two_phase_commit_scenario",
+    "vr": "quorate.protocols.consensus.vr_scenario",
 }
 """Modules with a value `scenario`, by the name that the command line takes."""
 
