@@ -100,9 +100,13 @@ def fields_read(check: Callable[..., Any], node: type[Node]) -> frozenset[str]:
 
 def _names(code: CodeType) -> set[str]:
     names = set(code.co_names)
-    for constant in code.co_consts:
+    pending = list(code.co_consts)
+    while pending:
+        constant = pending.pop()
         if isinstance(constant, CodeType):
             names |= _names(constant)
         elif isinstance(constant, str):
             names.add(constant)  # As in getattr(node, "name").
+        elif isinstance(constant, tuple | frozenset):
+            pending += constant
     return names

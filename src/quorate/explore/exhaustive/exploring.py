@@ -34,6 +34,7 @@ class Result(msgspec.Struct, kw_only=True):
         undecided: histories that the checker could not judge within its budget.
         reductions: what was used to visit fewer states.
         moves: everything that the nodes did.
+        visited: the fingerprints of all states, which are the same in every process.
     """
 
     scenario: Scenario
@@ -44,6 +45,7 @@ class Result(msgspec.Struct, kw_only=True):
     stopped: str
     undecided: int
     moves: Moves
+    visited: set[int]
     reductions: tuple[str, ...] = ()
 
     @property
@@ -120,6 +122,7 @@ def explore(
         stopped=search.stopped,
         undecided=memories.undecided,
         moves=moves,
+        visited=search.visited,
     )
 
 

@@ -48,6 +48,7 @@ class Move(msgspec.Struct, gc=False):
         slot: whose move it is.
         before, after: the node's local state around it.
         takes: the message that arrives or is lost; `NOTHING` otherwise.
+        place: which of several equal ones in a queue that is.
         sends: the messages that leave, in order.
         repeats: whether a copy of the message that arrives stays in flight.
         delta: by how much it changes the fingerprint of a state; its messages count as far as
@@ -72,6 +73,7 @@ class Move(msgspec.Struct, gc=False):
     before: int
     after: int
     takes: int
+    place: int
     sends: tuple[int, ...]
     repeats: bool
     delta: int
@@ -208,7 +210,7 @@ class Moves:
         self.arrivals: list[dict[int, tuple[Way, ...]]] = []
         self._slots: list[int] = []
         self._own: list[tuple[Way, ...] | None] = []
-        self._losses: dict[int, Way] = {}
+        self._losses: dict[tuple[int, int], Way] = {}
         self._known_locals: dict[int, int] = {}
         self.envelopes: list[Envelope] = []
         self.envelope_prints: list[int] = []
@@ -302,13 +304,13 @@ class Moves:
             known = self._own[local] = tuple(map(way_of, self._own_moves(local)))
         return known
 
-    def lose(self, envelope: int) -> Way:
-        """The message is gone."""
-        known = self._losses.get(envelope)
+    def lose(self, envelope: int, place: int = 0) -> Way:
+        """The message is gone: of several equal ones, the one at that place among them."""
+        known = self._losses.get((envelope, place))
         if known is None:
             slot, event = self.targets[envelope], self.envelopes[envelope].message
-            move = self._move("lose", slot, NOTHING, NOTHING, envelope, event=event)
-            known = self._losses[envelope] = way_of(move)
+            move = self._move("lose", slot, NOTHING, NOTHING, envelope, event=event, place=place)
+            known = self._losses[envelope, place] = way_of(move)
         return known
 
     def _own_moves(self, local: int) -> Iterator[Move]:
@@ -475,6 +477,7 @@ class Moves:
         after: int,
         takes: int,
         *,
+        place: int = 0,
         sends: tuple[int, ...] = (),
         is_timer: bool = False,
         crash: Cut | None = None,
@@ -498,7 +501,7 @@ class Moves:
             delta -= self.envelope_prints[takes] if takes != NOTHING else 0
         self.count += 1
         return Move(
-            self.count - 1, kind, slot, before, after, takes, sends, False, delta,
+            self.count - 1, kind, slot, before, after, takes, place, sends, False, delta,
             remembers or (has_messages and not self._messages_add_up), remembers, spends, crash,
             happenings, steps if remembers else (), woken, _changed(self.always, before, after),
             _changed(self.sometimes, before, after), failure, event, also, choices,

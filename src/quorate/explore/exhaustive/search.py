@@ -166,11 +166,9 @@ class Search:
         self._frontier.append((number, depth, print_, state))
         if depth > self.progress.depth:
             self.progress.depth = depth
-        broken = self._broken(state, ways)
-        if broken is not None:
-            self._frontier.pop()  # What comes after a failure is no behaviour to judge.
-            if self.failed is None:
-                self.failed = Failed(broken, self.path(number))
+        broken = self._broken(state, ways) if depth else self._broken_at_root(state)
+        if broken is not None and self.failed is None:
+            self.failed = Failed(broken, self.path(number))
 
     def _broken(self, state: State, ways: Sequence[Way]) -> str | None:
         locals_, _, memory = state
@@ -187,6 +185,11 @@ class Search:
                 if at in self._hoped:
                     self._hope(at, self._moves.sometimes[at], servers)
         return None
+
+    def _broken_at_root(self, state: State) -> str | None:
+        """As `_broken`, where there was nothing before."""
+        every = range(len(self._moves.always)), range(len(self._moves.sometimes))
+        return self._broken(state, (Way((), 0, False, tuple(every[0]), tuple(every[1])),))
 
     def _hope(self, at: int, claim: Claim, servers: Sequence[int]) -> None:
         if claim.holds(servers, self._moves.locals):

@@ -83,9 +83,9 @@ class Space:
                 else:
                     found.append((print_ + way.delta, way))
         if self._drop:
-            for envelope in dict.fromkeys(self.in_flight(messages)):
+            for envelope, place in self.losses(messages):
                 if self.moves.is_at_risk(envelope):
-                    self._add(found, print_, state, self.moves.lose(envelope))
+                    self._add(found, print_, state, self.moves.lose(envelope, place))
         return found
 
     def _add(self, found: Found, print_: int, state: State, way: Way) -> None:
@@ -130,6 +130,10 @@ class Space:
     def in_flight(self, messages: tuple[int, ...]) -> Iterable[int]:
         """All messages that are under way."""
         return messages
+
+    def losses(self, messages: tuple[int, ...]) -> Iterable[tuple[int, int]]:
+        """Which messages can be lost; of equal ones in a queue, at which place among them."""
+        return [(envelope, 0) for envelope in dict.fromkeys(messages)]
 
     def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
         """The messages in flight after a move."""
@@ -205,6 +209,12 @@ class FifoSpace(Space):
     def in_flight(self, messages: tuple[int, ...]) -> Iterable[int]:
         return [envelope for queue in messages for envelope in self._queues[queue]]
 
+    def losses(self, messages: tuple[int, ...]) -> Iterable[tuple[int, int]]:
+        for number in messages:
+            queue = self._queues[number]
+            for at, envelope in enumerate(queue):
+                yield envelope, queue[:at].count(envelope)
+
     def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
         queues = {self._link(self._queues[number][0]): self._queues[number] for number in messages}
         if move.crash:
@@ -214,9 +224,9 @@ class FifoSpace(Space):
         if move.takes != NOTHING and not move.repeats:
             link = self._link(move.takes)
             if link in queues:
-                queue = list(queues[link])
-                queue.remove(move.takes)
-                queues[link] = tuple(queue)
+                queue = queues[link]
+                at = [place for place, sent in enumerate(queue) if sent == move.takes][move.place]
+                queues[link] = queue[:at] + queue[at + 1 :]
         for envelope in move.sends:
             link = self._link(envelope)
             queues[link] = (*queues.get(link, ()), envelope)
