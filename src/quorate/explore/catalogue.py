@@ -25,6 +25,7 @@ from quorate.scenario.scenario import Scenario
 CATALOGUE = {
     "abd": "quorate.protocols.replication.abd_scenario",
     "chandy-lamport": "quorate.protocols.snapshots.chandy_lamport_scenario",
+    "chang-roberts": "quorate.protocols.election.chang_roberts_scenario",
     "lamport-mutex": "quorate.protocols.mutex.lamport_mutex_scenario",
     "multi-paxos": "quorate.protocols.consensus.multi_paxos_scenario",
     "paxos": "quorate.protocols.consensus.paxos_scenario",
