@@ -20,7 +20,10 @@ arrive within the same transition: a call and its reply are one atomic step.
 
 
 class Script(msgspec.Struct, frozen=True):
-    """One client of an exploration: what it asks for, in order, and settings of its node."""
+    """One client of an exploration: what it asks for, in order, and settings of its node.
+
+    Among these may be `peers`, if it is to know a part of the servers only.
+    """
 
     operations: tuple[Operation, ...]
     fields: Mapping[str, Any] = {}

@@ -142,10 +142,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     def make_client(self, id: NodeId) -> Node:
         """A client as it is before its first step."""
-        fields = dict(self.client_fields)
+        fields: dict[str, Any] = {"peers": self.servers(), **self.client_fields}
         if self.each_client:
             fields |= self.each_client[self.client_ids().index(id)]
-        return self.client(id=id, peers=self.servers(), **fields)
+        return self.client(id=id, **fields)
 
     def explored(self, exploration: Exploration) -> "Scenario":
         """The same protocol in the one configuration that is explored, with the scripts' clients.
