@@ -201,6 +201,10 @@ def _explore_options(parser: Parser) -> None:
     parser.add_argument(
         "--no-ops", action="store_true", help="messages that change nothing arrive all the same"
     )
+    parser.add_argument("--reduce", default="", help="symmetry: visit one state of each orbit")
+    parser.add_argument(
+        "--liveness", action="store_true", help="judge `eventually` too; keeps all transitions"
+    )
     parser.add_argument("--self-check", action="store_true", help="run every step twice")
     parser.add_argument("--out", metavar="DIR", default=".", help="where to write what is found")
     parser.add_argument("--html", metavar="FILE", help="write the failure as a page for a browser")
@@ -208,9 +212,15 @@ def _explore_options(parser: Parser) -> None:
 
 def _mutants_options(parser: Parser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="default: the whole catalogue")
-    parser.add_argument("--seeds", type=_count, default=2000, help="for each mutant (default 2000)")
     parser.add_argument(
-        "--seconds", type=_positive, default=60.0, help="for each mutant at the most (default 60)"
+        "--judge", choices=("hunt", "explore", "both"), default="both", help="default both"
+    )
+    parser.add_argument("--seeds", type=_count, default=2000, help="to hunt each (default 2000)")
+    parser.add_argument(
+        "--states", type=_count, default=1_000_000, help="to explore of each (default 1000000)"
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, default=60.0, help="for each and judge (default 60)"
     )
     parser.add_argument("--seed", type=_whole, help="the first seed; default: a fresh one")
     parser.add_argument("--jobs", type=_count, help="processes; default: one for each core")

@@ -50,6 +50,7 @@ def _explore(screen: Screen, name: str, options: Namespace) -> Result:
         memory_bytes=options.memory << 20 if options.memory else None,
         is_breadth_first=options.search == "breadth",
         keeps_going=options.keep_going,
+        judges_liveness=options.liveness,
     )
     with screen.progress(name, options.states) as bar:
 
@@ -66,6 +67,7 @@ def _explore(screen: Screen, name: str, options: Namespace) -> Result:
             limits=limits,
             self_check=options.self_check,
             keeps_no_ops=options.no_ops,
+            reduce=tuple(options.reduce.split(",")) if options.reduce else (),
             report=report,
             **changes,
             **options.bounds,
@@ -119,36 +121,25 @@ def _tell_bound(screen: Screen, result: Result) -> None:
         f"states   {progress.states:,} unique, {progress.transitions:,} transitions, "
         f"depth {progress.depth}; {ended}"
     )
-    screen.say(f"bound    {', '.join(bounds_in_words(result))}")
+    screen.say(f"bound    {', '.join(exploration.in_words())}")
     features = ", ".join(f"{name}={value!r}" for name, value in exploration.fields.items())
     screen.say(f"setting  {features or 'as the class declares'}")
     screen.say(
         f"effort   {progress.seconds:.1f} s, {rate:,.0f} states/s, {result.steps:,} handlers ran, "
         f"{progress.peak_bytes >> 20:,} MiB, {progress.frontier:,} states left to expand"
     )
-    reduced = ", ".join(result.reductions) or "none"
-    screen.say(f"reduced  by {reduced}")
+    screen.say(f"reduced  by {', '.join(result.reductions) or 'nothing'}")
+    if result.fenced is not None:
+        screen.say(
+            "liveness no further faults, and what can happen again and again does happen; "
+            f"{result.fenced:,} states at the edge of the bounds count as able"
+        )
     for name in result.unreached:
         word = "fail" if result.verdict.value == "fail" and not result.failed else "unknown"
         told = claim(result.scenario, name)
         screen.say(f"{word:<8} never reached: {name}. {told}", "yellow")
     if result.undecided:
         screen.say(f"unknown  {result.undecided} histories were too hard to judge", "yellow")
-
-
-def bounds_in_words(result: Result) -> list[str]:
-    """The bounds of an exploration, one by one."""
-    bounds = result.exploration
-    words = [f"{bounds.nodes} servers", f"network {bounds.network}"]
-    words += ["loss"] if bounds.drop else []
-    words += ["duplicates"] if bounds.duplicate else []
-    words.append(f"crashes {bounds.crashes}")
-    words.append("timers without limit" if bounds.timers is None else f"timers {bounds.timers}")
-    words += [f"channel {bounds.channel}"] if bounds.channel is not None else []
-    words += [f"{name} {value}" for name, value in bounds.bounds.items()]
-    operations = sum(len(script.operations) for script in bounds.scripts)
-    words.append(f"{len(bounds.scripts)} clients with {operations} operations")
-    return words
 
 
 def _words(options: Namespace) -> list[str]:
@@ -159,8 +150,14 @@ def _words(options: Namespace) -> list[str]:
             words.append(f"--{flag}")
         elif value is not None:
             words += [f"--{flag}", "all" if value == -1 else str(value)]
+    words += [f"--{flag}" for flag in ("liveness", "no-ops") if _is_set(options, flag)]
+    words += ["--reduce", options.reduce] if options.reduce else []
     words += [word for name, value in options.bounds.items() for word in (f"--{name}", str(value))]
     return words + (["--search", "depth"] if options.search == "depth" else [])
+
+
+def _is_set(options: Namespace, flag: str) -> bool:
+    return bool(getattr(options, flag.replace("-", "_")))
 
 
 def _answer(result: Result, entry: dict[str, Any] | None, again: str) -> dict[str, Any]:
@@ -178,7 +175,7 @@ def _answer(result: Result, entry: dict[str, Any] | None, again: str) -> dict[st
         "seconds": round(result.progress.seconds, 3),
         "peak_bytes": result.progress.peak_bytes,
         "handlers": result.steps,
-        "bounds": bounds_in_words(result),
+        "bounds": result.exploration.in_words(),
         "reductions": list(result.reductions),
         "unreached": result.unreached,
         "failure": entry,

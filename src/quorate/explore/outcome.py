@@ -21,6 +21,7 @@ from quorate.verdict import Verdict
 
 LINEARIZABILITY = "linearizability"
 PROGRESS = "progress"
+DEADLOCK = "deadlock"
 BUDGET = Budget(steps=2_000_000, seconds=None)
 
 

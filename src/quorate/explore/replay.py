@@ -7,10 +7,11 @@ from typing import NamedTuple
 import msgspec
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.outcome import LINEARIZABILITY, Outcome, judge_world
+from quorate.explore.outcome import DEADLOCK, LINEARIZABILITY, Outcome, judge_world
 from quorate.explore.report import led_to
 from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
+from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import Exploration
 from quorate.scenario.notation import format_duration, format_label
 from quorate.scenario.scenario import EXPLORED, Scenario
@@ -18,7 +19,7 @@ from quorate.scenario.schedule import Schedule
 from quorate.scenario.tape import Label
 from quorate.simulate.ordered import order_of, run_ordered
 from quorate.simulate.world import RunStep, World
-from quorate.trace.record import Record
+from quorate.trace.record import Record, Violation
 from quorate.verdict import Verdict
 
 
@@ -114,7 +115,29 @@ def _replay_ordered(schedule: Schedule, scenario: Scenario, explained: bool) -> 
     world = run_ordered(scenario, schedule.tape(), schedule.order)
     texts = [*world.misfits, *([world.impossible] if world.impossible else [])]
     outcome = judge_world(world, explained=explained)
+    if outcome.violation is None:
+        outcome.violation = _at_its_end(schedule, scenario, world)
+        if outcome.violation is not None:
+            outcome.verdict = Verdict.FAIL
     return Replayed(schedule, outcome, [Parting("", text) for text in texts])
+
+
+def _at_its_end(schedule: Schedule, scenario: Scenario, world: World) -> Violation | None:
+    """What an exploration says of the state where its path ends: that there is no way on.
+
+    A replay can only show the state; that nothing better can come is the exploration's word.
+    """
+    nodes, last = [world.hosts[id].released for id in world.servers], len(world.records) - 1
+    ends = scenario.exploration.ends if scenario.exploration else None
+    if schedule.violates == DEADLOCK and ends is not None and not ends(nodes):
+        return Violation(
+            DEADLOCK, last, "Nothing can happen any more, and the servers are not done."
+        )
+    for claim in scenario.properties or ():
+        is_meant = claim.kind is PropertyKind.EVENTUALLY and claim.name == schedule.violates
+        if is_meant and not claim.check(nodes):
+            return Violation(claim.name, last, f"{claim.doc} From here on it cannot come true.")
+    return None
 
 
 def ordered(replayed: Replayed) -> Schedule:

@@ -6,7 +6,7 @@ import sys
 
 from quorate.check.explain import Explanation as Reasons
 from quorate.check.history import NEVER, History, Operation
-from quorate.explore.outcome import LINEARIZABILITY, PROGRESS, Outcome
+from quorate.explore.outcome import DEADLOCK, LINEARIZABILITY, PROGRESS, Outcome
 from quorate.kernel.properties import PropertyKind
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Scenario
@@ -19,6 +19,7 @@ from quorate.verdict import Verdict
 CLAIMS = {
     LINEARIZABILITY: "What the clients saw is what one copy of the service could have answered.",
     PROGRESS: "Once the faults have ended, clients are served again.",
+    DEADLOCK: "Where nothing can happen any more, the servers are done.",
     "no_exception": "No handler raises.",
     "step_ends": "Every handler ends.",
 }

@@ -1,6 +1,6 @@
 """Exploring a scenario: from its bounds to a verdict that says what it covers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,8 @@ from quorate.errors import Mistake
 from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search, check_limits
-from quorate.explore.exhaustive.space import SPACES
+from quorate.explore.exhaustive.space import SPACES, Space
+from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.report import mutant_of
 from quorate.kernel.node import step
 from quorate.kernel.properties import PropertyKind
@@ -18,6 +19,9 @@ from quorate.scenario.exploration import NETWORKS, Exploration
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.self_check import checked_step
 from quorate.verdict import Verdict
+
+REDUCTIONS = ("symmetry",)
+"""What lets fewer states be visited; see docs/exploring.md for what each is sound for."""
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -35,6 +39,7 @@ class Result(msgspec.Struct, kw_only=True):
         reductions: what was used to visit fewer states.
         moves: everything that the nodes did.
         visited: the fingerprints of all states, which are the same in every process.
+        fenced: where liveness was judged, how many states lie at the edge of the bounds.
     """
 
     scenario: Scenario
@@ -45,7 +50,8 @@ class Result(msgspec.Struct, kw_only=True):
     stopped: str
     undecided: int
     moves: Moves
-    visited: set[int]
+    visited: Collection[int]
+    fenced: int | None = None
     reductions: tuple[str, ...] = ()
 
     @property
@@ -79,6 +85,7 @@ def explore(
     limits: Limits | None = None,
     self_check: bool = False,
     keeps_no_ops: bool = False,
+    reduce: Sequence[str] = (),
     report: Callable[[Progress], None] | None = None,
     **changes: Any,
 ) -> Result:
@@ -89,6 +96,7 @@ def explore(
         limits: when to stop although there is more.
         self_check: whether to run every step twice, and refuse nodes that are no pure functions.
         keeps_no_ops: whether a message that changes nothing may arrive all the same, and is gone.
+        reduce: names of `REDUCTIONS` that let fewer states be visited.
         report: told now and then how far the search has come.
         changes: other values for fields of `Exploration`, and by name for its `bounds`.
 
@@ -110,7 +118,8 @@ def explore(
     )
     timers = -1 if exploration.timers is None else exploration.timers
     memories = Memories(exploration.crashes, timers, explored.monitors, model)
-    search = Search(space_kind(moves, memories, exploration), limits, exploration.ends)
+    space = reduced(space_kind(moves, memories, exploration), explored, exploration, reduce)
+    search = Search(space, limits, exploration.ends)
     search.run(report)
     hopes = [p.name for p in explored.properties or () if p.kind is PropertyKind.SOMETIMES]
     return Result(
@@ -123,6 +132,8 @@ def explore(
         undecided=memories.undecided,
         moves=moves,
         visited=search.visited,
+        fenced=search.graph.fenced if search.graph else None,
+        reductions=tuple(reduce),
     )
 
 
@@ -131,6 +142,25 @@ def exploration_of(scenario: Scenario) -> Exploration:
     exploration = scenario.exploration or Exploration(nodes=scenario.nodes)
     mutant = mutant_of(scenario)
     return changed(exploration, dict(mutant.bounds)) if mutant else exploration
+
+
+def reduced(
+    space: Space, scenario: Scenario, exploration: Exploration, names: Sequence[str]
+) -> Space | Symmetric:
+    """The space with these reductions. Raises Mistake for one that is not sound here."""
+    for name in names:
+        if name not in REDUCTIONS:
+            raise Mistake(f"no reduction is called {name!r}; there are {', '.join(REDUCTIONS)}")
+    if "symmetry" not in names:
+        return space
+    if exploration.interchangeable is None:
+        raise Mistake(f"{scenario.name} declares no interchangeable nodes: leave out symmetry")
+    ids = tuple(exploration.interchangeable(scenario.servers()))
+    for script in exploration.scripts:
+        for name, value in script.fields.items():
+            if value in ids:
+                raise Mistake(f"a client's {name} is {value}, so {value} is not interchangeable")
+    return Symmetric(space, ids)
 
 
 def model_of(scenario: Scenario, exploration: Exploration) -> Model | None:

@@ -13,6 +13,7 @@ from quorate.check.history import History, Status
 from quorate.check.linearizability import Budget, check_history
 from quorate.check.models import Model
 from quorate.errors import Mistake
+from quorate.explore.outcome import LINEARIZABILITY
 from quorate.kernel.canonical import fingerprint, same
 from quorate.kernel.node import Event, Node, Operation
 from quorate.kernel.properties import Monitor
@@ -21,7 +22,6 @@ from quorate.verdict import Verdict
 if TYPE_CHECKING:
     from quorate.explore.exhaustive.moves import Move
 
-LINEARIZABILITY = "linearizability"
 SPENT = -1
 """Instead of a memory: a budget does not allow the move."""
 BUDGET = Budget(steps=2_000_000, seconds=None)
@@ -80,6 +80,18 @@ class Memories:
             known = self._after[key] = self._next(self._entries[memory], move)
         return known
 
+    def has_no_timers_left(self, memory: int) -> bool:
+        """Whether the budget of timers is spent."""
+        return self._entries[memory].timers == 0
+
+    def value(self, memory: int) -> tuple[Any, ...]:
+        """All that is remembered, as a value."""
+        entry = self._entries[memory]
+        watching = zip(self._kinds, entry.monitors, strict=True)
+        monitors = tuple(kind.states[at] for kind, at in watching)
+        seen = self._histories.seen[entry.history]
+        return entry.crashes, entry.timers, monitors, seen, self.failures[memory]
+
     def _next(self, entry: _Entry, move: "Move") -> int:
         crashes = entry.crashes - (move.crash is not None)
         timers = entry.timers - (move.is_timer and entry.timers >= 0)
@@ -118,7 +130,7 @@ class _Watching:
     def __init__(self, kind: type[Monitor]) -> None:
         self.name = kind.__name__
         first = kind()
-        self._states: list[Monitor] = [first]
+        self.states: list[Monitor] = [first]
         self.prints: list[bytes] = [fingerprint(first)]
         self._known: dict[bytes, int] = {self.prints[0]: 0}
         self._after: dict[tuple[int, int], tuple[int, bool]] = {}
@@ -132,7 +144,7 @@ class _Watching:
         return known
 
     def _watch(self, state: int, move: "Move") -> tuple[int, bool]:
-        monitor: Monitor = self._states[state].__copy__()  # type: ignore[attr-defined]
+        monitor: Monitor = self.states[state].__copy__()  # type: ignore[attr-defined]
         holds = True
         for before, event, after in move.steps:
             if wakes(type(monitor), before, event, after):
@@ -140,8 +152,8 @@ class _Watching:
         print_ = fingerprint(monitor)
         known = self._known.get(print_)
         if known is None:
-            known = self._known[print_] = len(self._states)
-            self._states.append(monitor)
+            known = self._known[print_] = len(self.states)
+            self.states.append(monitor)
             self.prints.append(print_)
         return known, holds
 
@@ -183,7 +195,7 @@ class _Histories:
 
     def __init__(self, model: Model | None) -> None:
         self._model = model
-        self._seen: list[Seen] = [()]
+        self.seen: list[Seen] = [()]
         self._events: list[tuple[Happening, ...]] = [()]
         self._is_right = [True]
         self.prints: list[bytes] = [fingerprint(())]
@@ -202,15 +214,15 @@ class _Histories:
         return known, self._is_right[known]
 
     def _add(self, history: int, happenings: tuple[Happening, ...]) -> int:
-        seen = self._seen[history]
+        seen = self.seen[history]
         for happening in happenings:
             seen = _with(seen, happening)
         print_ = fingerprint(seen)
         known = self._known.get(print_)
         if known is None:
-            known = self._known[print_] = len(self._seen)
+            known = self._known[print_] = len(self.seen)
             events = (*self._events[history], *happenings)
-            self._seen.append(seen)
+            self.seen.append(seen)
             self.prints.append(print_)
             self._events.append(events)
             ended = any(happening.operation is None for happening in happenings)

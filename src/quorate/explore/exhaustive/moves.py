@@ -204,6 +204,7 @@ class Moves:
         of = {kind: [p for p in properties if p.kind is kind] for kind in PropertyKind}
         self.always = [Claim(p, scenario.node) for p in of[PropertyKind.ALWAYS]]
         self.sometimes = [Claim(p, scenario.node) for p in of[PropertyKind.SOMETIMES]]
+        self.eventually = [Claim(p, scenario.node) for p in of[PropertyKind.EVENTUALLY]]
         self._each_step = of[PropertyKind.EACH_STEP]
         self.locals: list[Local] = []
         self.local_prints: list[int] = []
@@ -240,12 +241,16 @@ class Moves:
             self.arrivals.append({})
             self._slots.append(slot)
             self._own.append(None)
-            for claim in (*self.always, *self.sometimes):
+            for claim in (*self.always, *self.sometimes, *self.eventually):
                 if slot < self.servers:
                     claim.look(local.node)
                 else:
                     claim.view.append(NOTHING)
         return known
+
+    def slot_of(self, local: int) -> int:
+        """Whose local state it is."""
+        return self._slots[local]
 
     def envelope(self, envelope: Envelope) -> int:
         """The number of a message."""

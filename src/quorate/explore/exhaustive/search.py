@@ -9,17 +9,20 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import Any
 
 import msgspec
 
 from quorate.errors import Mistake
+from quorate.explore.exhaustive.liveness import Graph
 from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import NOTHING, Claim, Moves, Way
 from quorate.explore.exhaustive.resources import Room
 from quorate.explore.exhaustive.space import Space, State
+from quorate.explore.exhaustive.symmetry import Symmetric
+from quorate.explore.outcome import DEADLOCK
 from quorate.simulate.world import collector_at_rest
 
-DEADLOCK = "deadlock"
 ROOT = 0xFFFF_FFFF
 """Instead of the number of the state before: there is none."""
 STRIDE = 2_000
@@ -36,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         memory_bytes: of this process.
         is_breadth_first: else the newest state is expanded first.
         keeps_going: whether to count on when a property has failed.
+        judges_liveness: whether to keep all transitions, and judge `@eventually` properties.
     """
 
     states: int | None = None
@@ -44,6 +48,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     is_breadth_first: bool = True
     keeps_going: bool = False
+    judges_liveness: bool = False
 
 
 class Progress(msgspec.Struct):
@@ -85,18 +90,24 @@ class Search:
         failed: the first property that failed.
         stopped: why there may be more states than were visited; "" if the space is exhausted.
         reached: the `sometimes` properties that held somewhere.
-        visited: the fingerprints of all visited states.
+        visited: the fingerprints of all visited states; with their numbers where liveness is
+            judged, which costs more memory.
+        graph: all transitions, where liveness is judged.
     """
 
     def __init__(
-        self, space: Space, limits: Limits, ends: Callable[[Sequence[object]], bool] | None
+        self,
+        space: Space | Symmetric,
+        limits: Limits,
+        ends: Callable[[Sequence[object]], bool] | None,
     ) -> None:
         self.space = space
         self.progress = Progress()
         self.failed: Failed | None = None
         self.stopped = ""
         self.reached: set[str] = set()
-        self.visited: set[int] = set()
+        self.graph = Graph(space.moves.eventually) if limits.judges_liveness else None
+        self.visited: set[int] | dict[int, int] = {} if self.graph else set()
         self._limits = limits
         self._ends = ends
         self._moves: Moves = space.moves
@@ -115,6 +126,7 @@ class Search:
             with collector_at_rest():
                 self._begin()
                 self._loop(report)
+                self._judge_liveness()
         except KeyboardInterrupt:
             self.stopped = "interrupted"
         except MemoryError:
@@ -153,6 +165,8 @@ class Search:
                     self._enter(number, place, depth + 1, after, made, (way,))
             if self._ends is not None:
                 self._judge_rest(number, state, found)
+            if self.graph is not None:
+                self._keep(self.graph, number, state, found)
 
     def _enter(
         self, parent: int, place: int, depth: int, print_: int, state: State, ways: Sequence[Way]
@@ -160,12 +174,18 @@ class Search:
         """Visit a new state."""
         number = self.progress.states
         self.progress.states = number + 1
-        self.visited.add(print_)
+        if isinstance(self.visited, set):
+            self.visited.add(print_)
+        else:
+            self.visited[print_] = number
         self._parents.append(parent)
         self._places.append(place)
         self._frontier.append((number, depth, print_, state))
         if depth > self.progress.depth:
             self.progress.depth = depth
+        if self.graph is not None:
+            servers = state[0][: self._moves.servers]
+            self.graph.enter([c.holds(servers, self._moves.locals) for c in self.graph.claims])
         broken = self._broken(state, ways) if depth else self._broken_at_root(state)
         if broken is not None and self.failed is None:
             self.failed = Failed(broken, self.path(number))
@@ -198,7 +218,7 @@ class Search:
 
     def _judge_rest(self, number: int, state: State, found: Sequence[tuple[int, Way]]) -> None:
         """Where nothing but faults can happen any more, the servers must be done."""
-        if any(way.moves[0].kind not in ("crash", "lose") for _, way in found):
+        if not all(_is_fault(way) for _, way in found):
             return
         if self.is_fenced(state):
             return
@@ -207,11 +227,30 @@ class Search:
         if not self._ends(nodes) and self.failed is None:
             self.failed = Failed(DEADLOCK, self.path(number))
 
+    def _keep(self, graph: Graph, number: int, state: State, found: Sequence[Any]) -> None:
+        """Keep where a state leads to without further faults."""
+        assert isinstance(self.visited, dict)
+        ways = [(after, way) for after, way in found if not _is_fault(way)]
+        targets = [self.visited[after] for after, _ in ways]
+        graph.expand(number, targets, is_fenced=self.is_fenced(state))
+
+    def _judge_liveness(self) -> None:
+        if self.graph is None or self.failed or self.stopped:
+            return
+        doomed = self.graph.doomed()
+        if doomed is not None:
+            claim, number = doomed
+            self.failed = Failed(claim, self.path(number))
+
     def is_fenced(self, state: State) -> bool:
         """Whether a bound is why something cannot happen here."""
-        locals_, messages, _ = state
+        locals_, messages, memory = state
         moves, fenced = self._moves, self._moves.fenced
-        if any((local, NOTHING) in fenced or moves.locals[local].timers for local in locals_):
+        if any((local, NOTHING) in fenced for local in locals_):
+            return True
+        servers = locals_[: moves.servers]
+        is_spent = self._memories.has_no_timers_left(memory)
+        if is_spent and any(moves.locals[local].timers for local in servers):
             return True
         arriving = self.space.arriving(messages)
         return any((locals_[moves.targets[e]], e) in fenced for e in arriving)
@@ -248,6 +287,10 @@ class Search:
         if limits.seconds is not None and progress.seconds >= limits.seconds:
             return f"{limits.seconds:g} s"
         return self._room.over()
+
+
+def _is_fault(way: Way) -> bool:
+    return way.moves[0].kind in ("crash", "lose")
 
 
 def check_limits(limits: Limits) -> None:

@@ -8,6 +8,7 @@ visited without being made.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from quorate.explore.exhaustive.machine import Envelope
 from quorate.explore.exhaustive.memory import SPENT, Memories
 from quorate.explore.exhaustive.moves import NOTHING, Move, Moves, Way, way_of
 from quorate.kernel.canonical import fingerprint
@@ -235,6 +236,10 @@ class FifoSpace(Space):
     def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
         prints = self._prints
         return sum(prints[queue] for queue in after) - sum(prints[queue] for queue in before)
+
+    def contents(self, queue: int) -> tuple[Envelope, ...]:
+        """The messages of a queue, in order."""
+        return tuple(self.moves.envelopes[envelope] for envelope in self._queues[queue])
 
     def _link(self, envelope: int) -> tuple[str, str]:
         source, target, _ = self.moves.envelopes[envelope]
