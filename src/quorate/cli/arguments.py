@@ -179,7 +179,11 @@ def _explore_options(parser: Parser) -> None:
         "The scenario says what is explored unless a flag says otherwise. Bounds that it declares "
         "are flags too: --ballots 2, --terms 3."
     )
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", nargs="?", default="")
+    parser.add_argument(
+        "--from", dest="start", metavar="FILE@EVENT", default="",
+        help="begin in the middle of a schedule: x.schedule@17",
+    )  # fmt: skip
     parser.add_argument("--mutant", default="", help="the same as NAME@MUTANT")
     parser.add_argument("--nodes", type=_count, help="number of servers")
     parser.add_argument("--network", help="set, multiset, fifo or rpc")

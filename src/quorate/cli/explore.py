@@ -12,11 +12,14 @@ from quorate.cli.screen import Screen, command
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive import Limits, Progress, Result, explore
-from quorate.explore.exhaustive.counterexample import schedule_of, steps_of
+from quorate.explore.exhaustive.counterexample import steps_of
+from quorate.explore.exhaustive.fork import Fork, fork_at
 from quorate.explore.replay import Replayed, replay
 from quorate.explore.report import claim
 from quorate.scenario.schedule import SUFFIX, format_schedule, parse_schedule
 
+FORK_SECONDS = 60.0
+"""How long the neighbourhood of a run is searched unless told otherwise."""
 FLAGS = ("nodes", "network", "drop", "duplicate", "crashes", "timers", "channel")
 """Options that are fields of `Exploration`."""
 
@@ -24,22 +27,43 @@ FLAGS = ("nodes", "network", "drop", "duplicate", "crashes", "timers", "channel"
 def main(options: Namespace) -> int:
     """Explore, and say what was covered, or how it fails."""
     screen = Screen(options.json)
-    name = options.name
-    if options.mutant:
-        if "@" in name:
-            raise Mistake(f"{name} names a mutant already; leave out --mutant {options.mutant}")
-        name = f"{name}@{options.mutant}"
-    tell_execution(name, screen)
-    result = _explore(screen, name, options)
+    fork = _fork(options, screen)
+    name = fork.scenario.name if fork else _name(options, screen)
+    result = _explore(screen, name, options, fork)
     entry = _tell_failure(screen, result, options) if result.failed else None
     _tell_bound(screen, result)
-    again = command("explore", name, *_words(options))
+    begin = ("--from", options.start) if fork else (name,)
+    again = command("explore", *begin, *_words(options))
     screen.say(f"again    {again}")
     screen.json(_answer(result, entry, again))
     return result.verdict.exit_code
 
 
-def _explore(screen: Screen, name: str, options: Namespace) -> Result:
+def _name(options: Namespace, screen: Screen) -> str:
+    name: str = options.name
+    if not name:
+        raise Mistake("explore what? Give a NAME (quorate list), or --from FILE.schedule@EVENT")
+    if options.mutant:
+        if "@" in name:
+            raise Mistake(f"{name} names a mutant already; leave out --mutant {options.mutant}")
+        name = f"{name}@{options.mutant}"
+    tell_execution(name, screen)
+    return name
+
+
+def _fork(options: Namespace, screen: Screen) -> Fork | None:
+    """The middle of a run to begin at, if --from names one."""
+    if not options.start:
+        return None
+    if options.name or options.mutant:
+        raise Mistake("--from takes the protocol from its schedule: leave out NAME and --mutant")
+    fork = fork_at(options.start)
+    options.seconds = options.seconds or FORK_SECONDS
+    screen.note(f"exploring {fork.scenario.name} from {options.start}")
+    return fork
+
+
+def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -> Result:
     changes = {flag: getattr(options, flag) for flag in FLAGS if getattr(options, flag) is not None}
     if changes.get("timers") == -1:
         changes["timers"] = None
@@ -63,7 +87,8 @@ def _explore(screen: Screen, name: str, options: Namespace) -> Result:
             )
 
         return explore(
-            load(Aim(name)),
+            fork.scenario if fork else load(Aim(name)),
+            fork=fork,
             limits=limits,
             self_check=options.self_check,
             keeps_no_ops=options.no_ops,
@@ -78,7 +103,7 @@ def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[st
     """The failure as a hunt would tell it, from the schedule that replays it."""
     assert result.failed is not None
     text = format_schedule(
-        schedule_of(result), ("Found by exploration: the order of events; their times follow.",)
+        result.schedule(), ("Found by exploration: the order of events; their times follow.",)
     )
     replayed = _again(text, result)
     violated = result.failed.property
@@ -99,7 +124,8 @@ def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[st
 
 def _again(text: str, result: Result) -> Replayed:
     """The failure, from the text alone."""
-    replayed = replay(parse_schedule(text, "the schedule"), scenario=result.scenario)
+    scenario = result.fork.scenario if result.fork else result.scenario
+    replayed = replay(parse_schedule(text, "the schedule"), scenario=scenario)
     assert result.failed is not None
     if not replayed.is_same_failure:
         raise Mistake(

@@ -59,6 +59,10 @@ class Clients:
             host, event, host.id, "invoke", due.series.name, due.ordinal, -1, None
         )
 
+    def is_busy(self, id: NodeId) -> bool:
+        """Whether the client has an operation open."""
+        return id in self._open
+
     def complete(self, host: Host, effect: Complete, record: Record) -> None:
         """The open operation of this client has ended."""
         position = self._open.pop(host.id, None)

@@ -8,9 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from quorate.errors import Mistake
-from quorate.explore.exhaustive.exploring import Result
 from quorate.explore.exhaustive.moves import NOTHING, Move, Moves, Way
+from quorate.explore.exhaustive.search import Failed
 from quorate.kernel.node import Operation
 from quorate.kernel.values import NodeId
 from quorate.scenario.fault import Crash, Fault, Restart
@@ -19,24 +21,35 @@ from quorate.scenario.schedule import Schedule
 from quorate.scenario.tape import Label, Tape
 from quorate.simulate.host import Due, Host
 from quorate.simulate.ordered import AGAIN, OrderedWorld
-from quorate.simulate.world import FRACTION
+from quorate.simulate.world import FRACTION, World
 from quorate.trace.record import Flight
 
 Event = Label | Fault
 
 
-def schedule_of(result: Result) -> Schedule:
-    """The failure that an exploration has found, as a schedule that replays it."""
-    assert result.failed is not None
-    scenario, path = result.scenario, result.failed.path
-    moves = [move for way in path for move in way.moves]
-    follower = Follower(scenario, moves, result.moves)
+class Prefix(msgspec.Struct, frozen=True):
+    """What happens before a path begins: events and faults, decisions, and the configuration."""
+
+    order: tuple[Event, ...] = ()
+    entries: dict[Label, Any] = {}
+    configuration: str = EXPLORED
+
+
+BEGINNING = Prefix()
+
+
+def schedule_of(
+    scenario: Scenario, failed: Failed, moves: Moves, prefix: Prefix = BEGINNING
+) -> Schedule:
+    """The failure that an exploration of these moves has found, as a schedule that replays it."""
+    path = [move for way in failed.path for move in way.moves]
+    follower = Follower(scenario, path, moves, prefix)
     follower.run()
     return Schedule(
         scenario=scenario.name,
         nodes=scenario.nodes,
-        configuration=EXPLORED,
-        violates=result.failed.property,
+        configuration=prefix.configuration,
+        violates=failed.property,
         entries=follower.entries(),
         order=follower.order,
     )
@@ -47,14 +60,27 @@ class Follower(OrderedWorld):
 
     Attributes:
         order: what has happened, by the labels of the tape.
+        seen: what `look` made of the world after the prefix, mended and synced.
     """
 
-    def __init__(self, scenario: Scenario, path: Sequence[Move], moves: Moves) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        path: Sequence[Move],
+        moves: Moves | None,
+        prefix: Prefix,
+        look: Callable[[World], Any] | None = None,
+    ) -> None:
         self.order: list[Event] = []
+        self.seen: Any = None
         self._moves = moves
         self._path = path
+        self._prefix = prefix
+        self._look = look
         self._answers = deque(choice for move in path for choice in move.choices)
-        super().__init__(scenario, Tape(None, _invocations(scenario, path), {}, EXPLORED), ())
+        self._follows = not prefix.order
+        entries = {**prefix.entries, **_invocations(scenario, path, prefix)}
+        super().__init__(scenario, Tape(None, entries, {}, prefix.configuration), ())
 
     def entries(self) -> dict[Label, Any]:
         """The decisions that an order does not tell: choices, and what clients asked."""
@@ -65,15 +91,23 @@ class Follower(OrderedWorld):
         }
 
     def _loop(self) -> None:
+        for event in self._prefix.order:
+            if self.violation is None:
+                self._let(event) if isinstance(event, tuple) else self._strike(event)
+        if self._prefix.order:
+            for fault in self.faults.remedies():
+                self._strike(fault)
         for id in self.servers:
             self._sync(self.hosts[id])
+        self._follows = True
+        if self._look is not None and self.violation is None:
+            self.seen = self._look(self)
         for move in self._path:
-            if move.before != NOTHING and not move.is_start:
+            if move.before != NOTHING and not move.is_start and self.violation is None:
                 self._follow(move)
-            if self.violation is not None:
-                return
 
     def _follow(self, move: Move) -> None:
+        assert self._moves is not None
         host = self.hosts[self._moves.machines[move.slot].id]
         kind = move.crash.of if move.crash else move.kind
         if kind is not None:
@@ -118,6 +152,7 @@ class Follower(OrderedWorld):
         return self._due(host, lambda due: isinstance(due.payload, Operation))
 
     def _arriving(self, envelope: int) -> Label:
+        assert self._moves is not None
         source, target, message = self._moves.envelopes[envelope]
         flights = (entry[3] for entry in sorted(self._heap, key=lambda entry: entry[1]))
         label = _first(flights, source, target, message)
@@ -140,24 +175,27 @@ class Follower(OrderedWorld):
         if series is None:
             series = self.tape.open(f"choose {host.address} {name}", FRACTION)
             host.own_series[name] = series
-        answer = self._answers.popleft() if self._answers else options[0]
-        if answer != options[0]:
-            series.override(series.count, str(answer))
+        if self._follows and self._answers:
+            series.override(series.count, str(self._answers.popleft()))
         return super()._choose(host, name, options)
 
 
-def _invocations(scenario: Scenario, path: Iterable[Move]) -> dict[Label, Any]:
+def _invocations(scenario: Scenario, path: Iterable[Move], prefix: Prefix) -> dict[Label, Any]:
     """What the clients ask on a path, by label."""
     entries: dict[Label, Any] = {}
-    counts: dict[NodeId, int] = {}
     clients = scenario.client_ids()
+    counts = {id: sum(event[0] == f"invoke {id}" for event in _labels(prefix)) for id in clients}
     for move in path:
         operation = move.event if move.kind == "invoke" else move.also
         if isinstance(operation, Operation):
             id = clients[move.slot - scenario.nodes]
-            entries[f"invoke {id}", counts.get(id, 0)] = (0, operation)
-            counts[id] = counts.get(id, 0) + 1
+            entries[f"invoke {id}", counts[id]] = (0, operation)
+            counts[id] += 1
     return entries
+
+
+def _labels(prefix: Prefix) -> list[Label]:
+    return [event for event in prefix.order if isinstance(event, tuple)]
 
 
 def _first(flights: Iterable[Any], source: NodeId, target: NodeId, message: Any) -> Label | None:

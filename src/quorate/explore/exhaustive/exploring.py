@@ -7,6 +7,8 @@ import msgspec
 
 from quorate.check.models import Model, model_named
 from quorate.errors import Mistake
+from quorate.explore.exhaustive.counterexample import schedule_of
+from quorate.explore.exhaustive.fork import Fork, begin
 from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search, check_limits
@@ -17,6 +19,7 @@ from quorate.kernel.node import step
 from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import NETWORKS, Exploration
 from quorate.scenario.scenario import Scenario
+from quorate.scenario.schedule import Schedule
 from quorate.simulate.self_check import checked_step
 from quorate.verdict import Verdict
 
@@ -53,6 +56,14 @@ class Result(msgspec.Struct, kw_only=True):
     visited: Collection[int]
     fenced: int | None = None
     reductions: tuple[str, ...] = ()
+    fork: Fork | None = None
+
+    def schedule(self) -> Schedule:
+        """The failure as a schedule: the order of events that leads to it."""
+        assert self.failed is not None
+        if self.fork is None:
+            return schedule_of(self.scenario, self.failed, self.moves)
+        return schedule_of(self.fork.scenario, self.failed, self.moves, self.fork.prefix)
 
     @property
     def steps(self) -> int:
@@ -86,6 +97,7 @@ def explore(
     self_check: bool = False,
     keeps_no_ops: bool = False,
     reduce: Sequence[str] = (),
+    fork: Fork | None = None,
     report: Callable[[Progress], None] | None = None,
     **changes: Any,
 ) -> Result:
@@ -97,6 +109,7 @@ def explore(
         self_check: whether to run every step twice, and refuse nodes that are no pure functions.
         keeps_no_ops: whether a message that changes nothing may arrive all the same, and is gone.
         reduce: names of `REDUCTIONS` that let fewer states be visited.
+        fork: where to begin, if not at the beginning.
         report: told now and then how far the search has come.
         changes: other values for fields of `Exploration`, and by name for its `bounds`.
 
@@ -104,7 +117,7 @@ def explore(
     """
     limits = limits or Limits()
     check_limits(limits)
-    exploration = changed(exploration_of(scenario), changes)
+    exploration = changed(fork.exploration if fork else exploration_of(scenario), changes)
     explored = scenario.explored(exploration)
     model = model_of(scenario, exploration)
     space_kind = SPACES[exploration.network]
@@ -118,7 +131,10 @@ def explore(
     )
     timers = -1 if exploration.timers is None else exploration.timers
     memories = Memories(exploration.crashes, timers, explored.monitors, model)
-    space = reduced(space_kind(moves, memories, exploration), explored, exploration, reduce)
+    plain = space_kind(moves, memories, exploration)
+    if fork is not None:
+        begin(fork, plain, moves, memories)
+    space = reduced(plain, explored, exploration, reduce)
     search = Search(space, limits, exploration.ends)
     search.run(report)
     hopes = [p.name for p in explored.properties or () if p.kind is PropertyKind.SOMETIMES]
@@ -134,6 +150,7 @@ def explore(
         visited=search.visited,
         fenced=search.graph.fenced if search.graph else None,
         reductions=tuple(reduce),
+        fork=fork,
     )
 
 

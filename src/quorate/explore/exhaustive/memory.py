@@ -92,6 +92,14 @@ class Memories:
         seen = self._histories.seen[entry.history]
         return entry.crashes, entry.timers, monitors, seen, self.failures[memory]
 
+    def resume(self, monitors: Sequence[Monitor], happenings: Sequence[Happening]) -> int:
+        """The memory of a run so far, with all budgets left."""
+        first = self._entries[self.first]
+        pairs = zip(self._kinds, monitors, strict=True)
+        watching = tuple(kind.number_of(monitor) for kind, monitor in pairs)
+        history, _ = self._histories.after(0, tuple(happenings))
+        return self._intern(_Entry(first.crashes, first.timers, watching, history), None)
+
     def _next(self, entry: _Entry, move: "Move") -> int:
         crashes = entry.crashes - (move.crash is not None)
         timers = entry.timers - (move.is_timer and entry.timers >= 0)
@@ -149,13 +157,17 @@ class _Watching:
         for before, event, after in move.steps:
             if wakes(type(monitor), before, event, after):
                 holds = holds and self._holds(monitor, before, event, after)
+        return self.number_of(monitor), holds
+
+    def number_of(self, monitor: Monitor) -> int:
+        """The number of a monitor's state."""
         print_ = fingerprint(monitor)
         known = self._known.get(print_)
         if known is None:
             known = self._known[print_] = len(self.states)
             self.states.append(monitor)
             self.prints.append(print_)
-        return known, holds
+        return known
 
     def _holds(self, monitor: Monitor, before: Node, event: Event, after: Node) -> bool:
         try:

@@ -38,15 +38,17 @@ class Space:
         self.memories = memories
         self._drop = exploration.drop
         self._channel = exploration.channel
+        self._first: State | None = None
         self._must_look = not self.messages_add_up or exploration.channel is not None
 
     def roots(self) -> list[tuple[int, State, tuple[Way, ...]]]:
         """Every state in which all nodes have begun: fingerprint, state, and the ways to it."""
+        if self._first is not None:
+            return [(self.print_of(self._first), self._first, ())]
         starts = [self.moves.starts(slot) for slot in range(len(self.moves.machines))]
         unborn = tuple(ways[0].moves[0].before for ways in starts)
         state: State = (unborn, (), self.memories.first)
-        print_ = sum(self.moves.local_prints[local] for local in unborn)
-        print_ += self.memories.prints[self.memories.first]
+        print_ = self.print_of(state)
         reached: list[tuple[int, State, tuple[Way, ...]]] = [(print_, state, ())]
         for ways in starts:
             found: list[tuple[int, State, tuple[Way, ...]]] = []
@@ -57,6 +59,16 @@ class Space:
                     found += [(p, self.apply(state, w), (*path, w)) for p, w in into]
             reached = found
         return reached
+
+    def begin_at(self, state: State) -> None:
+        """Let the search begin in this state."""
+        self._first = state
+
+    def print_of(self, state: State) -> int:
+        """The fingerprint of a state: the sum of those of its parts."""
+        locals_, messages, memory = state
+        print_ = sum(self.moves.local_prints[local] for local in locals_)
+        return print_ + self.prints(messages) + self.memories.prints[memory]
 
     def successors(self, print_: int, state: State) -> Found:
         """All that can happen next, faults included."""
@@ -124,6 +136,14 @@ class Space:
 
     # What a network is
 
+    def in_order(self, envelopes: Iterable[int]) -> tuple[int, ...]:
+        """These messages in flight, in the order of sending, as the network holds them."""
+        return tuple(sorted(envelopes))
+
+    def prints(self, messages: tuple[int, ...]) -> int:
+        """What messages in flight add to a fingerprint."""
+        return sum(map(self.moves.envelope_prints.__getitem__, messages))
+
     def arriving(self, messages: tuple[int, ...]) -> Sequence[int]:
         """The messages that can be the next to arrive; equal ones stand together."""
         return messages
@@ -151,10 +171,9 @@ class Space:
         """What `move.delta` does not know of the change of the fingerprint by messages."""
         if not move.crash:
             return 0
-        prints = self.moves.envelope_prints
-        change = sum(prints[e] for e in after) - sum(prints[e] for e in before)
-        known = sum(prints[e] for e in move.sends)
-        return change - known + (prints[move.takes] if move.takes != NOTHING else 0)
+        change = self.prints(after) - self.prints(before)
+        taken = self.moves.envelope_prints[move.takes] if move.takes != NOTHING else 0
+        return change - self.prints(move.sends) + taken
 
     def _dies(self, envelope: int, slot: int) -> bool:
         """Whether the message dies with the node of that slot, because it sent it to itself."""
@@ -187,10 +206,10 @@ class SetSpace(Space):
         return tuple(sorted(present))
 
     def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
-        if before is after:
-            return 0
-        prints = self.moves.envelope_prints
-        return sum(prints[e] for e in after) - sum(prints[e] for e in before)
+        return 0 if before is after else self.prints(after) - self.prints(before)
+
+    def in_order(self, envelopes: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted(set(envelopes)))
 
 
 class FifoSpace(Space):
@@ -233,9 +252,18 @@ class FifoSpace(Space):
             queues[link] = (*queues.get(link, ()), envelope)
         return tuple(sorted(self._number(queue) for queue in queues.values() if queue))
 
+    def prints(self, messages: tuple[int, ...]) -> int:
+        return sum(map(self._prints.__getitem__, messages))
+
     def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
-        prints = self._prints
-        return sum(prints[queue] for queue in after) - sum(prints[queue] for queue in before)
+        return self.prints(after) - self.prints(before)
+
+    def in_order(self, envelopes: Iterable[int]) -> tuple[int, ...]:
+        queues: dict[tuple[str, str], tuple[int, ...]] = {}
+        for envelope in envelopes:
+            link = self._link(envelope)
+            queues[link] = (*queues.get(link, ()), envelope)
+        return tuple(sorted(map(self._number, queues.values())))
 
     def contents(self, queue: int) -> tuple[Envelope, ...]:
         """The messages of a queue, in order."""
