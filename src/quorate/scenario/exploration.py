@@ -72,3 +72,16 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     interchangeable: Callable[[Sequence[NodeId]], Sequence[NodeId]] | None = None
     ends: Callable[[Sequence[Any]], bool] | None = None
     linearizable: bool = True
+
+    def in_words(self) -> list[str]:
+        """The bounds, one by one."""
+        words = [f"{self.nodes} servers", f"network {self.network}"]
+        words += ["loss"] if self.drop else []
+        words += ["duplicates"] if self.duplicate else []
+        words.append(f"crashes {self.crashes}")
+        words.append("timers without limit" if self.timers is None else f"timers {self.timers}")
+        words += [f"channel {self.channel}"] if self.channel is not None else []
+        words += [f"{name} {value}" for name, value in self.bounds.items()]
+        operations = sum(len(script.operations) for script in self.scripts)
+        words.append(f"{len(self.scripts)} clients with {operations} operations")
+        return words
