@@ -345,6 +345,46 @@ class Reboots(PartialBroadcast):
         return (Crash(record.node), Restart(record.node))
 
 
+class Echoes(Adversary):
+    """Reboots a server again and again; what was sent before a crash arrives, or returns, after.
+
+    Who takes the words of an earlier incarnation for those of the present one believes what has
+    been forgotten.
+    """
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._victim: NodeId | None = None
+        self._rounds = 0
+        self._since = 0
+        self._sent = 0
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        if self._victim not in (flight.source, flight.target):
+            return delay
+        if not _between_servers(flight, arena) or not isinstance(delay, int) or delay < 0:
+            return delay
+        self._sent += 1
+        if not self._dice.chance(f"echo {self._sent}", 40):
+            return delay
+        late = delay + ms(self._dice.between(f"late {self._sent}", 50, 900))
+        return (delay, late) if self._dice.chance(f"twice {self._sent}", 70) else late
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        if self._victim is None:
+            self._victim = arena.servers[self._dice.between("first", 0, len(arena.servers) - 1)]
+        if record.node != self._victim or record.kind != "deliver" or not arena.may_crash():
+            return ()
+        if arena.time - self._since < ms(self._dice.between(f"span {self._rounds}", 20, 400)):
+            return ()
+        victim = self._victim
+        self._rounds, self._since = self._rounds + 1, arena.time
+        if self._dice.chance(f"another {self._rounds}", 40):
+            index = self._dice.between(f"victim {self._rounds}", 0, len(arena.servers) - 1)
+            self._victim = arena.servers[index]
+        return (Crash(victim), Restart(victim))
+
+
 def _between_servers(flight: Flight, arena: Arena) -> bool:
     return flight.source in arena.servers and flight.target in arena.servers
 

@@ -74,7 +74,11 @@ class Faults:
         limit = world.scenario.crashes
         if limit is None:
             limit = (len(world.servers) - 1) // 2
-        return sum(not world.hosts[id].up for id in world.servers) < limit
+        return sum(self._is_down(world.hosts[id]) for id in world.servers) < limit
+
+    def _is_down(self, host: "Host") -> bool:
+        recovering = self._world.scenario.recovering
+        return not host.up or (recovering is not None and recovering(host.node))
 
     def remedies(self) -> list[Fault]:
         """What it takes to make the system whole."""

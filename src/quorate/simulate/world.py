@@ -23,7 +23,7 @@ from quorate.scenario.conditions import (
     FractionDomain,
     NetworkDomain,
 )
-from quorate.scenario.fault import Fault
+from quorate.scenario.fault import Crash, Fault
 from quorate.scenario.notation import format_duration, format_fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Series, Tape
@@ -267,6 +267,8 @@ class World:
         # After the faults have ended the nemesis has one last word: which core is to stay whole.
         if self.nemesis is not None and (not self.healed or record.series == "calm"):
             for fault in self.nemesis.react(record, self):
+                if type(fault) is Crash and not self.faults.may_crash():
+                    continue  # The adversary and chance both wanted the last one.
                 if self.faults.strike(fault, record.id):
                     self.tape.anchor((record.series, record.ordinal), fault)
             self._wake = NEVER if self.healed else self.nemesis.wake

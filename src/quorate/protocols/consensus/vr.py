@@ -44,11 +44,11 @@ from quorate.protocols.consensus.vr_properties import (
     OneLogPerView,
     OnePrimaryPerView,
     a_replica_recovers,
+    a_request_is_given_up,
     a_view_is_changed,
     an_old_primary_lives_on,
     never_backwards,
     one_view_and_one_log,
-    two_logs_differ,
 )
 from quorate.protocols.consensus.vr_recovery import Recoveries
 
@@ -61,11 +61,11 @@ __all__ = [
     "OnePrimaryPerView",
     "Vr",
     "a_replica_recovers",
+    "a_request_is_given_up",
     "a_view_is_changed",
     "an_old_primary_lives_on",
     "never_backwards",
     "one_view_and_one_log",
-    "two_logs_differ",
 ]
 
 

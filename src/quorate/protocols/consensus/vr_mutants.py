@@ -51,6 +51,8 @@ MUTANTS: tuple[Mutant, ...] = (
         module=NORMAL,
         old="if not self.is_primary or msg.view != self.view:",
         new="if not self.is_primary:",
+        # Two views with the same primary lie n views apart, and a late answer must span them.
+        needs="a schedule of its own",
     ),
     Mutant(
         name="executes-again",
@@ -78,6 +80,7 @@ MUTANTS: tuple[Mutant, ...] = (
         new="        if view > self.view or self.status != NORMAL:\n"
         "            log = self.log.truncate(self.commit_number + 1)\n"
         "            self.enter(view, log, self.commit_number, env)\n",
+        bounds={"timers": 2, "crashes": 0},
     ),
     Mutant(
         name="keeps-its-tail",
@@ -143,6 +146,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=VIEW_CHANGE,
         old="votes = [v for id, v in self.votes.items() if self.is_current(id, v.incarnations)]",
         new="votes = self.votes.values()",
+        needs="a schedule of its own",
     ),
     Mutant(
         name="no-view-change",
@@ -210,6 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=RECOVERY,
         old="id: r for id, r in self.responses.items() if self.is_current(id, r.incarnations)",
         new="id: r for id, r in self.responses.items()",
+        needs="a schedule of its own, 5 servers",
     ),
     Mutant(
         name="votes-while-recovering",

@@ -151,12 +151,12 @@ def a_replica_recovers(nodes: Sequence[VrState]) -> bool:
 
 
 @sometimes
-def two_logs_differ(nodes: Sequence[VrState]) -> bool:
-    """An old log has a request, never committed, where a later view has put another one."""
+def a_request_is_given_up(nodes: Sequence[VrState]) -> bool:
+    """A log of an earlier view has a request, never committed, that a later view's log has not."""
     return any(
         old.last_normal < new.last_normal
-        and old.commit_number + 1 < min(old.log.end, new.log.end)
-        and old.log[old.commit_number + 1] != new.log[old.commit_number + 1]
+        and old.commit_number < old.op_number
+        and new.log[old.commit_number + 1 : old.log.end] != old.log[old.commit_number + 1 :]
         for old in nodes
         for new in nodes
     )

@@ -1,6 +1,6 @@
 """How Viewstamped Replication is tried: a key-value store whose replicas forget what they knew."""
 
-from quorate.kernel import Operation, ms
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.consensus.vr import Vr
 from quorate.protocols.consensus.vr_mutants import MUTANTS
 from quorate.protocols.consensus.vr_state import RECOVERING
@@ -35,16 +35,28 @@ scenario = Scenario(
     workload=Workload(model="kv", draw=append_key_value(3), interval=ms(140), spread=0, slots=32),
     role=role,
     recovering=recovering,
-    adversaries=(*all_adversaries(role), Echoes, Echoes),
-    minima={"operations ok": 100},
+    adversaries=(*all_adversaries(role), Echoes),
+    minima={
+        "operations ok": 4000,
+        "operations concurrent on a key": 1600,
+        "reads after the heal": 200,
+        "became leader": 90,
+        "reached a_view_is_changed": 24,
+        "reached a_replica_recovers": 12,
+        "reached a_request_is_given_up": 8,
+        "reached an_old_primary_lives_on": 10,
+        "messages lost": 1500,
+        "fault Crash": 90,
+        "fault Cut": 70,
+        "fault Pause": 30,
+    },
     mutants=MUTANTS,
+    # One request, one view change, one crash: each once, at any time.
     exploration=Exploration(
-        scripts=(
-            Script((Operation("append", "x", "a"),)),
-            Script((Operation("append", "x", "b"),)),
-        ),
+        scripts=(Script((Operation("append", "x", "a"),), {"server": NodeId("n1")}),),
+        network="rpc",
         timers=1,
-        crashes=0,
+        crashes=1,
         bounds={"views": 1},
         within=lambda node, bounds: node.view <= bounds["views"],
     ),
