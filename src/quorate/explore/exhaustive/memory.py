@@ -100,6 +100,19 @@ class Memories:
         history, _ = self._histories.after(0, tuple(happenings))
         return self._intern(_Entry(first.crashes, first.timers, watching, history), None)
 
+    def through(self, memory: int, moves: Sequence["Move"]) -> int:
+        """The memory after these moves, with the first failure on the way; or `SPENT`."""
+        failure: str | None = None
+        for move in moves:
+            if move.remembers:
+                memory = self.after(memory, move)
+                if memory == SPENT:
+                    return SPENT
+                failure = failure or self.failures[memory]
+        if failure is not None and failure != self.failures[memory]:
+            return self._intern(self._entries[memory], failure)
+        return memory
+
     def _next(self, entry: _Entry, move: "Move") -> int:
         crashes = entry.crashes - (move.crash is not None)
         timers = entry.timers - (move.is_timer and entry.timers >= 0)

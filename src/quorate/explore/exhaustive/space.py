@@ -104,14 +104,12 @@ class Space:
     def _add(self, found: Found, print_: int, state: State, way: Way) -> None:
         """Add the successor by this way, unless a budget or the channels' bound forbids it."""
         _, messages, memory = state
+        after = self.memories.through(memory, way.moves)
+        if after == SPENT:
+            return
+        print_ += self.memories.prints[after] - self.memories.prints[memory]
         for move in way.moves:
             print_ += move.delta
-            if move.remembers:
-                after = self.memories.after(memory, move)
-                if after == SPENT:
-                    return
-                print_ += self.memories.prints[after] - self.memories.prints[memory]
-                memory = after
             if self._must_look or move.crash:
                 exchanged = self.exchange(messages, move)
                 print_ += self.correction(messages, exchanged, move)
@@ -124,14 +122,16 @@ class Space:
     def apply(self, state: State, way: Way) -> State:
         """The successor that a way leads to."""
         locals_, messages, memory = state
+        remembers = False
         for move in way.moves:
+            remembers |= move.remembers
             if move.after != NOTHING:
                 slot = move.slot
                 locals_ = (*locals_[:slot], move.after, *locals_[slot + 1 :])
             if move.sends or move.takes != NOTHING or move.crash:
                 messages = self.exchange(messages, move)
-            if move.remembers:
-                memory = self.memories.after(memory, move)
+        if remembers:
+            memory = self.memories.through(memory, way.moves)
         return locals_, messages, memory
 
     # What a network is
