@@ -57,8 +57,9 @@ def test_one_value_per_timestamp() -> None:
 def test_unfinished_write_is_read() -> None:
     reader = node(N1, ("x", NEW))
     reader.phases = recording("read", C1)
-    assert unfinished_write_is_read.check([reader, node(N2), node(N3)])
-    assert not unfinished_write_is_read.check([reader, node(N2, ("x", NEW)), node(N3)])
+    assert unfinished_write_is_read.check([reader, node(N2, ("x", NEW)), node(N3)])
+    others = [node(N2, ("x", NEW)), node(N3, ("x", NEW))]
+    assert not unfinished_write_is_read.check([reader, *others])
     reader.phases = recording("write", C1)
     assert not unfinished_write_is_read.check([reader, node(N2), node(N3)])
 

@@ -1,8 +1,11 @@
 """How single-decree Paxos is tried: duelling proposers, crashes, and a consensus register."""
 
-from quorate.kernel import Operation, ms
+from collections.abc import Mapping
+
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.consensus.paxos import Paxos
 from quorate.scenario.adversaries import PartialBroadcast, Reboots
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
@@ -34,6 +37,7 @@ MUTANTS = (
         section="2.2, P2c",
         old="_, value = max(votes, default=(self.ballot, self.proposal))",
         new="_, value = next(iter(votes), (self.ballot, self.proposal))",
+        bounds={"timers": 1},
     ),
     Mutant(
         name="adopt-lowest-vote",
@@ -41,6 +45,7 @@ MUTANTS = (
         section="2.2, P2c",
         old="_, value = max(votes, default=(self.ballot, self.proposal))",
         new="_, value = min(votes, default=(self.ballot, self.proposal))",
+        bounds={"timers": 1},
     ),
     Mutant(
         name="propose-twice-in-a-ballot",
@@ -55,6 +60,7 @@ MUTANTS = (
         section="2.5",
         old="if msg.ballot != self.ballot or self.proposal is None:",
         new="if msg.ballot != self.ballot:",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="count-stale-promises",
@@ -62,6 +68,7 @@ MUTANTS = (
         section="2.2, phase 2a",
         old="if msg.ballot != self.ballot or self.proposal is None:",
         new="if self.proposal is None:",
+        bounds={"timers": 1},
     ),
     Mutant(
         name="promise-quorum-of-one",
@@ -90,6 +97,7 @@ MUTANTS = (
         section="2.5",
         old="promised: Durable[Ballot] = NO_BALLOT",
         new="promised: Ballot = NO_BALLOT",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="vote-volatile",
@@ -97,6 +105,7 @@ MUTANTS = (
         section="2.5",
         old="last_vote: Durable[Vote | None] = None",
         new="last_vote: Vote | None = None",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="ballot-volatile",
@@ -105,6 +114,7 @@ MUTANTS = (
         old="ballot: Durable[Ballot] = NO_BALLOT",
         new="ballot: Ballot = NO_BALLOT",
         needs="explore",
+        bounds={"network": "set", "crashes": 1, "ballots": 1},
     ),
     Mutant(
         name="vote-only-above-promise",
@@ -130,6 +140,17 @@ MUTANTS = (
     ),
 )
 
+
+def within(node: Paxos, bounds: Mapping[str, int]) -> bool:
+    """Whether a node has claimed no ballot beyond the round that is explored."""
+    return node.ballot[0] <= bounds["ballots"]
+
+
+def proposes(value: int, *servers: str) -> Script:
+    """A client that proposes a value through one of these servers."""
+    return Script((Operation("propose", None, value),), {"peers": tuple(map(NodeId, servers))})
+
+
 scenario = Scenario(
     name="paxos",
     node=Paxos,
@@ -150,4 +171,12 @@ scenario = Scenario(
     duration=ms(2500),
     heal=ms(1500),
     mutants=MUTANTS,
+    # Two proposers, or one that is asked twice. Each tries once: in round 1 or, if it has promised
+    # that, in 2.
+    exploration=Exploration(
+        scripts=(proposes(1, "n1"), proposes(2, "n1", "n2")),
+        network="rpc",
+        bounds={"ballots": 2},
+        within=within,
+    ),
 )

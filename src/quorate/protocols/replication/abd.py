@@ -237,10 +237,10 @@ class OneValuePerTimestamp(Monitor):
 
 @sometimes
 def unfinished_write_is_read(nodes: Sequence[Abd]) -> bool:
-    """A read propagates a version that only a minority holds."""
+    """A read propagates a version that no majority would hold without the reader."""
     return any(
         phase.operation.f == "read"
-        and sum(n.version(key_of(phase.operation)) >= phase.version for n in nodes)
+        and sum(n.version(key_of(phase.operation)) >= phase.version for n in nodes if n is not node)
         < majority(nodes)
         for node in nodes
         for phase in node.phases.values()

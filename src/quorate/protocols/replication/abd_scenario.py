@@ -1,8 +1,9 @@
 """How the ABD register is tried: reads and writes of a few registers through every node."""
 
-from quorate.kernel import ms
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.replication.abd import Abd
 from quorate.scenario.adversaries import PartialBroadcast, Reboots
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload, unique_writes
@@ -63,6 +64,7 @@ MUTANTS = (
         section="ABD, communicate",
         old="if not isinstance(phase, Querying) or phase.tag != msg.tag:",
         new="if not isinstance(phase, Querying):",
+        bounds={"network": "multiset"},
     ),
     Mutant(
         name="late-acknowledgements-count",
@@ -70,6 +72,7 @@ MUTANTS = (
         section="ABD, communicate",
         old="if not isinstance(phase, Recording) or phase.tag != msg.tag:",
         new="if not isinstance(phase, Recording):",
+        bounds={"network": "multiset"},
     ),
     Mutant(
         name="duplicates-counted",
@@ -100,6 +103,7 @@ MUTANTS = (
         section="recovery, not in the papers",
         old="versions: Durable[Map[Key, Version]] = Map()",
         new="versions: Map[Key, Version] = Map()",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="no-retransmission",
@@ -109,6 +113,19 @@ MUTANTS = (
         new="if False:",
     ),
 )
+
+READ = Operation("read", "x")
+
+
+def asks(server: str, *operations: Operation) -> Script:
+    """A client of one server."""
+    return Script(operations, {"peers": (NodeId(server),)})
+
+
+def write(value: int) -> Operation:
+    """A write of the one register that is explored."""
+    return Operation("write", "x", value)
+
 
 scenario = Scenario(
     name="abd",
@@ -132,4 +149,9 @@ scenario = Scenario(
     duration=ms(3000),
     heal=ms(1500),
     mutants=MUTANTS,
+    # Two writers, the second of whom then looks twice: enough to see something new and then old.
+    exploration=Exploration(
+        scripts=(asks("n1", write(1)), asks("n2", write(2), READ, READ)),
+        network="rpc",
+    ),
 )
