@@ -78,7 +78,7 @@ def test_a_handler_that_raises_fails_its_node(write: Write) -> None:
     outcome = judge(load(Aim(write(clock("raise RuntimeError('tired')")))), Tape(1))
     assert outcome.violation is not None
     assert outcome.violation.property == "no_exception"
-    assert "RuntimeError: tired (in tick, line" in outcome.violation.message
+    assert "RuntimeError: tired (users_protocol.py:" in outcome.violation.message
     assert outcome.world.records[outcome.violation.record].series.startswith("fire n")
 
 
@@ -129,6 +129,75 @@ def test_a_property_that_raises_is_a_mistake(write: Write) -> None:
     name = write(clock("self.ticks += 1", claim))
     with pytest.raises(Mistake, match="property broken raised IndexError"):
         judge(load(Aim(name)), Tape(1))
+
+
+def test_a_property_that_never_ends_is_a_mistake(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(watchdog, "_watchdogs", threading.local())
+    claim = "\n\n@always\ndef endless(nodes):\n    while nodes[0].ticks >= 0:\n        pass\n"
+    with pytest.raises(Mistake, match="property endless never ends"):
+        judge(load(Aim(write(clock("self.ticks += 1", claim)))), Tape(1))
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("def misspelt(nodes):\n    return nodes[0].tick_s == 0", "no attribute 'tick_s' .*py:"),
+        ("def takes_nothing():\n    return True", "takes 0 positional arguments"),
+    ],
+)
+def test_a_property_that_names_no_field_is_judged_all_the_same(
+    write: Write, claim: str, words: str
+) -> None:
+    with pytest.raises(Mistake, match=words):
+        judge(load(Aim(write(clock("pass", f"\n\n@always\n{claim}\n")))), Tape(1))
+
+
+def test_a_property_that_is_false_from_the_beginning_fails(write: Write) -> None:
+    claim = "\n\n@always\ndef ticked(nodes):\n    return nodes[0].ticks == 1\n"
+    outcome = judge(load(Aim(write(clock("pass", claim)))), Tape(1))
+    assert outcome.violation is not None
+    assert outcome.violation.property == "ticked"
+    assert outcome.violation.record == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("env.after(-1, Tick())", "env.after takes nanoseconds"),
+        ("env.after(0.15, Tick())", "env.after takes nanoseconds"),
+        ("env.after((ms(2), ms(1)), Tick())", "env.after takes nanoseconds"),
+        ("env.choose('way', ())", "env.choose: way has no options"),
+    ],
+)
+def test_asking_the_world_for_nonsense_fails_the_node(write: Write, line: str, words: str) -> None:
+    outcome = judge(load(Aim(write(clock(line)))), Tape(1))
+    assert outcome.violation is not None
+    assert words in outcome.violation.message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("env.send('n9', Hello())", "fire n1 Tick #0: n1 sends Hello to n9; there are n1, n2, n3"),
+        ("env.send(self.id, 'hello')", "n1 sends 'hello', which is no Message"),
+    ],
+)
+def test_what_cannot_be_sent_is_a_mistake(write: Write, line: str, words: str) -> None:
+    hello = "\n    @on(Hello)\n    def hear(self, msg, env):\n        pass\n"
+    source = clock(line, hello).replace(
+        "class Box", "class Hello(Message):\n    pass\n\n\nclass Box"
+    )
+    with pytest.raises(Mistake, match=words):
+        judge(load(Aim(write(source))), Tape(1))
+
+
+def test_a_field_without_a_default_is_a_mistake(write: Write) -> None:
+    source = clock("pass").replace("ticks: Durable[int] = 0", "ticks: Durable[int]")
+    with pytest.raises(Mistake, match="configuration default: Missing required argument 'ticks'"):
+        load(Aim(write(source)))
 
 
 def test_a_tally_of_nothing_is_unknown() -> None:

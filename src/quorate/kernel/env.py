@@ -127,6 +127,8 @@ class Env:
         At most one timer is pending for each equal value: this one replaces it.
         """
         low, high = delay if isinstance(delay, tuple) else (delay, delay)
+        if type(low) is not int or type(high) is not int or not 0 <= low <= high:
+            raise ValueError(f"env.after takes nanoseconds such as ms(150), or two, not {delay!r}")
         self.effects.append(SetTimer(timer, low, high))
 
     def cancel(self, timer: Timer) -> None:
@@ -138,6 +140,8 @@ class Env:
 
         The first option is the quiet default.
         """
+        if not options:
+            raise ValueError(f"env.choose: {name} has no options")
         choice: T = self.chooser(name, options)
         return choice
 

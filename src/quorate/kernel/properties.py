@@ -6,7 +6,7 @@ comes to rest once faults have ended, and a `Monitor` remembers what it has seen
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -78,8 +78,9 @@ class Monitor(msgspec.Struct, kw_only=True):
 def fields_read(check: Callable[..., Any], node: type[Node]) -> frozenset[str]:
     """The fields of `node` that a function can read, found in its code without running it.
 
-    Follows the methods of `node` that it names, the functions of the check's module, and those it
-    is closed over. A superset: a name counts wherever it stands, also in a string.
+    Follows the methods of `node` that it names, the functions of the check's module and of modules
+    that it names, and those it is closed over. A superset: a name counts wherever it stands, also
+    in a string.
     """
     names: set[str] = set()
     pending: list[object] = [check]
@@ -94,7 +95,10 @@ def fields_read(check: Callable[..., Any], node: type[Node]) -> frozenset[str]:
         names |= found
         pending += [cell.cell_contents for cell in function.__closure__ or ()]
         for name in found:
-            pending += [getattr(node, name, None), function.__globals__.get(name)]
+            named = function.__globals__.get(name)
+            pending += [getattr(node, name, None), named]
+            if isinstance(named, ModuleType):
+                pending += [getattr(named, other, None) for other in found]
     return frozenset(names) & frozenset(node.__struct_fields__)
 
 

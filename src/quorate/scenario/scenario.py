@@ -107,6 +107,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             monitors = dict.fromkeys(v for v in kinds if v is not Monitor)
             msgspec.structs.force_setattr(self, "properties", tuple(properties))
             msgspec.structs.force_setattr(self, "monitors", tuple(monitors))
+        for configuration in self.configurations:
+            try:
+                self.make_server(NodeId("n1"), configuration)
+            except TypeError as error:
+                where = f"{self.name}, configuration {configuration.name}"
+                raise Mistake(f"{where}: {error}") from error
 
     def _namespace(self) -> list[Any]:
         names = dict.fromkeys((self.node.__module__, *self.modules))
@@ -150,7 +156,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def explored(self, exploration: Exploration) -> "Scenario":
         """The same protocol in the one configuration that is explored, with the scripts' clients.
 
-        Runs of it replay what an exploration has found: nothing happens that no schedule names.
+        Runs of it replay what an exploration has found: nothing happens that no schedule names, and
+        messages overtake one another where it says so.
         """
         return msgspec.structs.replace(
             self,
@@ -158,6 +165,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             configurations=(Configuration(EXPLORED, exploration.fields),),
             clients=len(exploration.scripts),
             each_client=tuple(script.fields for script in exploration.scripts),
+            ordered_links=False,
             heal=0,
         )
 

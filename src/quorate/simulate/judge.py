@@ -1,6 +1,8 @@
 """Judges a run while it happens: properties, step properties and monitors over released states."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +28,7 @@ class Judge:
     Attributes:
         reached: the names of the `sometimes` properties that have held.
         roles: how often a node took on each role.
+        monitors: what each has seen so far.
     """
 
     def __init__(self, scenario: Scenario, hosts: Sequence[Host]) -> None:
@@ -35,7 +38,7 @@ class Judge:
         self.roles: dict[str, int] = {}
         self._states: list[Node] = [host.released for host in hosts]
         self._crashed: dict[int, Node] = {}
-        self._monitors = [monitor() for monitor in scenario.monitors]
+        self.monitors = [monitor() for monitor in scenario.monitors]
         kinds: dict[PropertyKind, list[Property]] = {kind: [] for kind in PropertyKind}
         properties = scenario.properties or ()
         for claim in properties:
@@ -44,14 +47,23 @@ class Judge:
         self._sometimes = kinds[PropertyKind.SOMETIMES]
         self._each_step = kinds[PropertyKind.EACH_STEP]
         self._eventually = kinds[PropertyKind.EVENTUALLY]
-        self._reads = {p.name: p.fields(scenario.node) for p in properties}
+        every = frozenset(scenario.node.__struct_fields__)
+        # Of a check that names no field nothing is known: it is judged whenever anything changes.
+        self._reads = {p.name: p.fields(scenario.node) or every for p in properties}
         self._role_reads = fields_read(scenario.role, scenario.node) if scenario.role else set()
         watched = set(self._role_reads).union(*self._reads.values())
-        watched.update(*(set(monitor.reads) for monitor in self._monitors))
+        watched.update(*(set(monitor.reads) for monitor in self.monitors))
         self._durable = frozenset(durable_fields(scenario.node) + child_fields(scenario.node))
         self._names = tuple(sorted((watched | self._durable) - {"id", "peers"}))
         self.fields = fields_getter(self._names)
         self.plans: dict[tuple[bool, ...], Plan] = {}
+
+    def begin(self) -> Violation | None:
+        """Judge the states in which the nodes begin, before any of their fields has changed."""
+        for claim in self._always:
+            if not _holds(claim.name, claim.check, self._states):
+                return Violation(claim.name, 0, self._show(claim, self._states))
+        return None
 
     def observe(
         self, host: Host, record: Record, plan: "Plan", records: Sequence[Record]
@@ -92,7 +104,7 @@ class Judge:
             judged=bool(changed),
             role=bool(changed & self._role_reads),
             each_step=[p for p in self._each_step if changed & self._reads[p.name]],
-            monitors=[m for m in self._monitors if recovered or changed.intersection(m.reads)],
+            monitors=[m for m in self.monitors if recovered or changed.intersection(m.reads)],
             always=[p for p in self._always if changed & self._reads[p.name]],
             sometimes=[p for p in self._sometimes if changed & self._reads[p.name]],
         )
@@ -109,11 +121,7 @@ class Judge:
         """A handler that raises, or never ends, is a failure of the node's."""
         if isinstance(error, StepNeverEnds):
             return Violation("step_ends", record.id, f"{record.node}: {error}")
-        trace, place = error.__traceback__, ""
-        while trace is not None:
-            place = f"{trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
-            trace = trace.tb_next
-        message = f"{record.node} raised {type(error).__name__}: {error} (in {place})"
+        message = f"{record.node} raised {type(error).__name__}: {error} ({_place(error)})"
         return Violation("no_exception", record.id, message)
 
     def at_rest(self, world: "World") -> Violation | None:
@@ -181,10 +189,29 @@ class Plan(msgspec.Struct):
 def _holds(name: str, check: Any, *arguments: Any) -> bool:
     try:
         return bool(check(*arguments))
+    except StepNeverEnds as error:
+        raise Mistake(f"property {name} never ends; it must return True or False") from error
     except Exception as error:
         raise Mistake(
-            f"property {name} raised {type(error).__name__}: {error}; it must return True or False"
+            f"property {name} raised {type(error).__name__}: {error} ({_place(error)}); "
+            "it must return True or False"
         ) from error
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line that is not Quorate's kernel or simulator: `register.py:12, in serve`."""
+    places = [
+        (frame.f_code, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith(_OURS)
+    ]
+    if not places:
+        return "outside the node's code"
+    code, line = places[-1]
+    return f"{Path(code.co_filename).name}:{line}, in {code.co_name}"
+
+
+_OURS = ("quorate.kernel.", "quorate.simulate.")
 
 
 def _doc(claim: Property) -> str:

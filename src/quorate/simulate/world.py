@@ -13,7 +13,7 @@ from weakref import WeakMethod, proxy
 
 from quorate.errors import Mistake
 from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
-from quorate.kernel.node import Event, Node, Start, step
+from quorate.kernel.node import Event, Message, Node, Start, step
 from quorate.kernel.values import NodeId
 from quorate.scenario.adversary import Adversary
 from quorate.scenario.conditions import (
@@ -110,9 +110,11 @@ class World:
         if self.scenario.heal:
             self.push(self.scenario.heal, self._heal, None)
         with collector_at_rest(), watched(self):
+            at_first = self.judge.begin()
             for host in self.hosts.values():
                 if self.violation is None:
                     self.start(host)
+            self.violation = at_first or self.violation
             if self.violation is None:
                 self._loop()
             self._forget_the_future()
@@ -183,7 +185,8 @@ class World:
             after = self._run_step(before, event, env)
         except (Exception, SystemExit, StepNeverEnds) as error:
             if isinstance(error, Mistake):
-                raise Mistake(f"{series} #{ordinal} at {time} ns: {error}") from error
+                at = format_duration(time)
+                raise Mistake(f"{series} #{ordinal} at {at}: {error}") from error
             self._raised(host, event, error, kind, series, ordinal, cause, flight)
             return
         host.node = after
@@ -346,7 +349,7 @@ class World:
         for target in effect.to:
             link = links.get(target)
             if link is None:
-                link = links[target] = self._open_link(host, target, type(message).__name__)
+                link = links[target] = self._open_link(host, target, message, record)
             ordinal = link.count
             link.count = ordinal + 1
             if ordinal >= len(link.values):
@@ -377,8 +380,14 @@ class World:
         arrives = host.arrives[target] = max(arrives, self.time + delay)
         return arrives - self.time
 
-    def _open_link(self, host: Host, target: NodeId, message: str) -> Series:
-        name = f"deliver {host.address}→{target} {message}"
+    def _open_link(self, host: Host, target: NodeId, message: object, record: Record) -> Series:
+        if not isinstance(message, Message):
+            raise Mistake(f"{record.label}: {host.id} sends {message!r}, which is no Message")
+        kind = type(message).__name__
+        if target not in self.hosts:
+            names = ", ".join(self.hosts)
+            raise Mistake(f"{record.label}: {host.id} sends {kind} to {target}; there are {names}")
+        name = f"deliver {host.address}→{target} {kind}"
         if target == host.id or max(self.hosts[target].index, host.index) >= len(self.servers):
             return self.tape.open(name, ZERO, calm=True)
         series = self.tape.open(name, self.conditions.network)
