@@ -194,6 +194,7 @@ def _explore_options(parser: Parser) -> None:
     parser.add_argument("--crashes", type=_whole, help="how many crashes may happen, at any cut")
     parser.add_argument("--timers", type=_whole_or_all, help="how many timers may fire; or all")
     parser.add_argument("--channel", type=_count, help="messages under way on one link at most")
+    parser.add_argument("--jobs", type=_count, default=1, help="processes; default 1")
     parser.add_argument("--depth", type=_count, help="transitions from the beginning")
     parser.add_argument("--states", type=_count, help="stop after so many")
     parser.add_argument("--seconds", type=_positive, help="stop after so long")

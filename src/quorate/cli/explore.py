@@ -12,7 +12,6 @@ from quorate.cli.screen import Screen, command
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive import Limits, Progress, Result, explore
-from quorate.explore.exhaustive.counterexample import steps_of
 from quorate.explore.exhaustive.fork import Fork, fork_at
 from quorate.explore.replay import Replayed, replay
 from quorate.explore.report import claim
@@ -89,6 +88,7 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
         return explore(
             fork.scenario if fork else load(Aim(name)),
             fork=fork,
+            jobs=options.jobs,
             limits=limits,
             self_check=options.self_check,
             keeps_no_ops=options.no_ops,
@@ -102,8 +102,9 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
 def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[str, Any]:
     """The failure as a hunt would tell it, from the schedule that replays it."""
     assert result.failed is not None
+    assert result.schedule is not None
     text = format_schedule(
-        result.schedule(), ("Found by exploration: the order of events; their times follow.",)
+        result.schedule, ("Found by exploration: the order of events; their times follow.",)
     )
     replayed = _again(text, result)
     violated = result.failed.property
@@ -111,14 +112,14 @@ def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[st
     path = Path(options.out) / f"{stem}{SUFFIX}"
     write_text(path, [text])
     shortest = "a shortest way: " if options.search == "breadth" else ""
-    screen.say(f"{shortest}{steps_of(result.failed.path)} transitions", "bold")
+    screen.say(f"{shortest}{result.failed.transitions} transitions", "bold")
     trace = tell_failure(screen, replayed, text, path)
     if options.html:
         screen.say(f"page     {write_page(options.html, trace)}")
     screen.say()
     return {
         **failure_entry(replayed, path, None),
-        "transitions": steps_of(result.failed.path),
+        "transitions": result.failed.transitions,
     }
 
 
@@ -151,9 +152,11 @@ def _tell_bound(screen: Screen, result: Result) -> None:
     features = ", ".join(f"{name}={value!r}" for name, value in exploration.fields.items())
     screen.say(f"setting  {features or 'as the class declares'}")
     screen.say(
-        f"effort   {progress.seconds:.1f} s, {rate:,.0f} states/s, {result.steps:,} handlers ran, "
-        f"{progress.peak_bytes >> 20:,} MiB, {progress.frontier:,} states left to expand"
+        f"effort   {progress.seconds:.1f} s, {rate:,.0f} states/s, {result.handlers:,} handlers "
+        f"ran, {progress.peak_bytes >> 20:,} MiB, {progress.frontier:,} states left to expand"
     )
+    if result.jobs > 1:
+        screen.say(f"jobs     {result.jobs} processes")
     screen.say(f"reduced  by {', '.join(result.reductions) or 'nothing'}")
     if result.fenced is not None:
         screen.say(
@@ -179,6 +182,7 @@ def _words(options: Namespace) -> list[str]:
     words += [f"--{flag}" for flag in ("liveness", "no-ops") if _is_set(options, flag)]
     words += ["--reduce", options.reduce] if options.reduce else []
     words += [word for name, value in options.bounds.items() for word in (f"--{name}", str(value))]
+    words += ["--jobs", str(options.jobs)] if options.jobs > 1 else []
     return words + (["--search", "depth"] if options.search == "depth" else [])
 
 
@@ -200,7 +204,7 @@ def _answer(result: Result, entry: dict[str, Any] | None, again: str) -> dict[st
         "frontier": result.progress.frontier,
         "seconds": round(result.progress.seconds, 3),
         "peak_bytes": result.progress.peak_bytes,
-        "handlers": result.steps,
+        "handlers": result.handlers,
         "bounds": result.exploration.in_words(),
         "reductions": list(result.reductions),
         "unreached": result.unreached,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.explore.exhaustive.moves import NOTHING, Move, Moves, Way
+from quorate.explore.exhaustive.moves import NOTHING, Move, Moves
 from quorate.explore.exhaustive.search import Failed
 from quorate.kernel.node import Operation
 from quorate.kernel.values import NodeId
@@ -41,7 +41,10 @@ BEGINNING = Prefix()
 def schedule_of(
     scenario: Scenario, failed: Failed, moves: Moves, prefix: Prefix = BEGINNING
 ) -> Schedule:
-    """The failure that an exploration of these moves has found, as a schedule that replays it."""
+    """The failure that an exploration of these moves has found, as a schedule that replays it.
+
+    Inside a call, which is one transition, another property may have failed before.
+    """
     path = [move for way in failed.path for move in way.moves]
     follower = Follower(scenario, path, moves, prefix)
     follower.run()
@@ -49,7 +52,7 @@ def schedule_of(
         scenario=scenario.name,
         nodes=scenario.nodes,
         configuration=prefix.configuration,
-        violates=failed.property,
+        violates=follower.violation.property if follower.violation else failed.property,
         entries=follower.entries(),
         order=follower.order,
     )
@@ -103,18 +106,15 @@ class Follower(OrderedWorld):
         if self._look is not None and self.violation is None:
             self.seen = self._look(self)
         for move in self._path:
-            if move.before != NOTHING and not move.is_start and self.violation is None:
+            is_over = move.before == NOTHING or self.violation is not None
+            if not is_over and (not move.is_start or move.also is not None):
                 self._follow(move)
 
     def _follow(self, move: Move) -> None:
         assert self._moves is not None
         host = self.hosts[self._moves.machines[move.slot].id]
-        kind = move.crash.of if move.crash else move.kind
-        if kind is not None:
-            self._let(self._label(kind, host, move))
-        is_lost = move.crash is not None and not move.crash.is_kept
-        if not is_lost and self.violation is None:
-            self._sync(host)
+        if not move.is_start:
+            self._step(host, move)
         if move.crash is not None and self.violation is None:
             sends = None if move.crash.of is None else move.crash.sends
             self._strike(Crash(host.id, 0, sends))
@@ -123,6 +123,15 @@ class Follower(OrderedWorld):
                 self._sync(host)
         if move.also is not None and self.violation is None:
             self._let(self._label("invoke", host, move))
+
+    def _step(self, host: Host, move: Move) -> None:
+        """Let the event happen, and what a crash does not cut off of its sync."""
+        kind = move.crash.of if move.crash else move.kind
+        if kind is not None:
+            self._let(self._label(kind, host, move))
+        is_lost = move.crash is not None and not move.crash.is_kept
+        if not is_lost and self.violation is None:
+            self._sync(host)
 
     def _sync(self, host: Host) -> None:
         """End the node's batch and sync its disk, if it has written anything."""
@@ -210,8 +219,3 @@ def _first(flights: Iterable[Any], source: NodeId, target: NodeId, message: Any)
 
 def _ends_step(due: Due) -> bool:
     return due.series.name.startswith(("batch", "sync"))
-
-
-def steps_of(path: Sequence[Way]) -> int:
-    """How many transitions a path has, after every node has begun."""
-    return sum(not way.moves[0].is_start for way in path)

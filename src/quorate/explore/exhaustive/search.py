@@ -72,10 +72,15 @@ class Progress(msgspec.Struct):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A property that does not hold, and the ways from the beginning to where that shows."""
+    """A property that does not hold, and the ways from the beginning to where that shows.
+
+    `transitions` counts them after every node has begun. A path that another process has found
+    stays there: then `path` is empty.
+    """
 
     property: str
     path: tuple[Way, ...]
+    transitions: int
 
 
 Item = tuple[int, int, int, State]
@@ -140,9 +145,8 @@ class Search:
                 self._enter(ROOT, len(self._roots) - 1, 0, print_, state, path)
 
     def _loop(self, report: Callable[[Progress], None] | None) -> None:
-        frontier, visited, limits = self._frontier, self.visited, self._limits
+        frontier, limits = self._frontier, self._limits
         pop = frontier.popleft if limits.is_breadth_first else frontier.pop
-        successors = self.space.successors
         due = 0
         while frontier:
             if self.progress.states >= due:
@@ -153,20 +157,28 @@ class Search:
                 self.stopped = self._over()
             if self.stopped or (self.failed and not limits.keeps_going):
                 return
-            number, depth, print_, state = pop()
-            if limits.depth is not None and depth >= limits.depth:
-                self.stopped = f"depth {limits.depth}"
-                continue
-            found = successors(print_, state)
-            self.progress.transitions += len(found)
-            for place, (after, way) in enumerate(found):
-                if after not in visited:
-                    made = self.space.apply(state, way)
-                    self._enter(number, place, depth + 1, after, made, (way,))
-            if self._ends is not None:
-                self._judge_rest(number, state, found)
-            if self.graph is not None:
-                self._keep(self.graph, number, state, found)
+            self._expand(*pop())
+
+    def _expand_first(self) -> None:
+        self._expand(*self._frontier.popleft())
+
+    def _expand(self, number: int, depth: int, print_: int, state: State) -> None:
+        """Visit the successors of a state that are new."""
+        limit = self._limits.depth
+        if limit is not None and depth >= limit:
+            self.stopped = f"depth {limit}"
+            return
+        visited = self.visited
+        found = self.space.successors(print_, state)
+        self.progress.transitions += len(found)
+        for place, (after, way) in enumerate(found):
+            if after not in visited:
+                made = self.space.apply(state, way)
+                self._enter(number, place, depth + 1, after, made, (way,))
+        if self._ends is not None:
+            self._judge_rest(number, state, found)
+        if self.graph is not None:
+            self._keep(self.graph, number, state, found)
 
     def _enter(
         self, parent: int, place: int, depth: int, print_: int, state: State, ways: Sequence[Way]
@@ -174,10 +186,7 @@ class Search:
         """Visit a new state."""
         number = self.progress.states
         self.progress.states = number + 1
-        if isinstance(self.visited, set):
-            self.visited.add(print_)
-        else:
-            self.visited[print_] = number
+        self._mark(print_, number)
         self._parents.append(parent)
         self._places.append(place)
         self._frontier.append((number, depth, print_, state))
@@ -188,7 +197,14 @@ class Search:
             self.graph.enter([c.holds(servers, self._moves.locals) for c in self.graph.claims])
         broken = self._broken(state, ways) if depth else self._broken_at_root(state)
         if broken is not None and self.failed is None:
-            self.failed = Failed(broken, self.path(number))
+            self._fail(broken, number)
+
+    def _mark(self, print_: int, number: int) -> None:
+        """Remember that the state of this fingerprint is visited."""
+        if isinstance(self.visited, set):
+            self.visited.add(print_)
+        else:
+            self.visited[print_] = number
 
     def _broken(self, state: State, ways: Sequence[Way]) -> str | None:
         locals_, _, memory = state
@@ -225,7 +241,7 @@ class Search:
         nodes = [self._moves.locals[local].node for local in state[0][: self._moves.servers]]
         assert self._ends is not None
         if not self._ends(nodes) and self.failed is None:
-            self.failed = Failed(DEADLOCK, self.path(number))
+            self._fail(DEADLOCK, number)
 
     def _keep(self, graph: Graph, number: int, state: State, found: Sequence[Any]) -> None:
         """Keep where a state leads to without further faults."""
@@ -240,7 +256,7 @@ class Search:
         doomed = self.graph.doomed()
         if doomed is not None:
             claim, number = doomed
-            self.failed = Failed(claim, self.path(number))
+            self._fail(claim, number)
 
     def is_fenced(self, state: State) -> bool:
         """Whether a bound is why something cannot happen here."""
@@ -254,6 +270,11 @@ class Search:
             return True
         arriving = self.space.arriving(messages)
         return any((locals_[moves.targets[e]], e) in fenced for e in arriving)
+
+    def _fail(self, claim: str, number: int) -> None:
+        path = self.path(number)
+        count = sum(not way.moves[0].is_start for way in path)
+        self.failed = Failed(claim, path, count)
 
     # Paths
 

@@ -1,0 +1,329 @@
+"""One search by several processes: the same unique states, and counterexamples as short.
+
+Level by level, each process expands its own states. A new fingerprint is put before its arbiter,
+the process that its value names; the arbiter remembers it, and says whose the state is now: of
+several that have reached it, the one with fewest so far. So no state ever leaves its process, each
+is expanded once, and the processes have equally much to do.
+"""
+
+import pickle
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.explore.exhaustive.counterexample import schedule_of
+from quorate.explore.exhaustive.moves import Way
+from quorate.explore.exhaustive.ready import How, Ready, make_ready
+from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search
+from quorate.explore.exhaustive.space import State
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.schedule import Schedule
+from quorate.simulate.world import collector_at_rest
+
+Load = Callable[[], Scenario]
+SEEDLINGS = 64
+"""Each process begins with about so many states of its own."""
+MOST_JOBS = 64
+
+
+class Told(NamedTuple):
+    """What there is to say about a search, whoever made it; see `Result`."""
+
+    progress: Progress
+    failed: Failed | None
+    schedule: Schedule | None
+    reached: frozenset[str]
+    stopped: str
+    undecided: int
+    handlers: int
+
+
+class Found(msgspec.Struct):
+    """A failure, told by the process that has found it."""
+
+    property: str
+    schedule: Schedule
+    transitions: int
+
+
+class Report(msgspec.Struct):
+    """What one process has done so far, the common beginning included."""
+
+    progress: Progress
+    common_states: int
+    common_transitions: int
+    found: Found | None
+    reached: frozenset[str]
+    stopped: str
+    undecided: int
+    handlers: int
+
+
+class Candidate(NamedTuple):
+    """A state that has been reached for the first time here."""
+
+    parent: int
+    place: int
+    depth: int
+    state: State
+    way: Way
+
+
+class Share(Search):
+    """One process's share of a search, and its part of the arbitration."""
+
+    def __init__(self, ready: Ready, limits: Limits, me: int, jobs: int) -> None:
+        super().__init__(ready.space, limits, ready.exploration.ends)
+        self._ready = ready
+        self._me, self._jobs = me, jobs
+        self._candidates: dict[int, Candidate] = {}
+        self._asked: list[list[int]] = []
+        self._recent: set[int] = set()
+        self._remembered: set[int] = set()
+        self._common = (0, 0)
+        self._is_sown = False
+
+    def sow(self) -> None:
+        """Search alone, as everybody does, until there is enough for all; then take one's share."""
+        self._begin()
+        frontier = self._frontier
+        while 0 < len(frontier) < SEEDLINGS * self._jobs and not self.failed:
+            depth = frontier[0][1]
+            while frontier and frontier[0][1] == depth:
+                self._expand_first()
+        self._common = (self.progress.states, self.progress.transitions)
+        mine = [item for at, item in enumerate(frontier) if at % self._jobs == self._me]
+        frontier.clear()
+        frontier.extend(mine)
+        self._recent = set(self.visited)
+        self._remembered = {print_ for print_ in self.visited if print_ % self._jobs == self._me}
+        self.visited.clear()
+        self._is_sown = True
+
+    def expand(self) -> list[list[int]]:
+        """Expand the level; the new fingerprints, by their arbiters."""
+        level, self._frontier = self._frontier, type(self._frontier)()
+        candidates, recent = self._candidates, self._recent
+        limit = self._limits.depth
+        for count, (number, depth, print_, state) in enumerate(level):
+            if limit is not None and depth >= limit:
+                self.stopped = f"depth {limit}"
+                break
+            if count % 2_000 == 0:
+                self._look()
+                self.stopped = self._over()
+                if self.stopped:
+                    break
+            found = self.space.successors(print_, state)
+            self.progress.transitions += len(found)
+            for place, (after, way) in enumerate(found):
+                if after not in recent and after not in candidates:
+                    candidates[after] = Candidate(number, place, depth + 1, state, way)
+            if self._ends is not None:
+                self._judge_rest(number, state, found)
+        self._asked = [[] for _ in range(self._jobs)]
+        for print_ in candidates:
+            self._asked[print_ % self._jobs].append(print_)
+        return self._asked
+
+    def arbitrate(self, asked: Sequence[Sequence[int]]) -> list[bytes]:
+        """For each process and each of its fingerprints, whether the state is its own now."""
+        remembered, owners, loads = self._remembered, dict[int, int](), [0] * self._jobs
+        for process, prints in enumerate(asked):
+            for print_ in prints:
+                if print_ in remembered:
+                    continue
+                owner = owners.get(print_)
+                if owner is None:
+                    owners[print_] = process
+                    loads[process] += 1
+                elif loads[process] < loads[owner]:
+                    owners[print_] = process
+                    loads[process] += 1
+                    loads[owner] -= 1
+        remembered.update(owners)
+        return [
+            bytes([owners.get(print_) == process for print_ in prints])
+            for process, prints in enumerate(asked)
+        ]
+
+    def claim(self, answers: Sequence[bytes]) -> None:
+        """Take what is one's own."""
+        for prints, won in zip(self._asked, answers, strict=True):
+            for print_, is_mine in zip(prints, won, strict=True):
+                if is_mine:
+                    parent, place, depth, state, way = self._candidates[print_]
+                    made = self.space.apply(state, way)
+                    self._enter(parent, place, depth, print_, made, (way,))
+        self._recent = set(self._candidates)
+        self._candidates.clear()
+
+    def report(self) -> Report:
+        """What was done so far."""
+        self._look()
+        found = None
+        if self.failed is not None:
+            schedule = schedule_of(self._ready.scenario, self.failed, self.space.moves)
+            found = Found(self.failed.property, schedule, self.failed.transitions)
+        return Report(
+            self.progress, *self._common, found, frozenset(self.reached), self.stopped,
+            self._memories.undecided, self._moves.steps,
+        )  # fmt: skip
+
+    def _mark(self, print_: int, number: int) -> None:
+        if not self._is_sown:
+            super()._mark(print_, number)
+
+
+def search_together(
+    load: Load, how: How, jobs: int, report: Callable[[Progress], None] | None
+) -> Told:
+    """Search with several processes, each of which loads the scenario for itself."""
+    limits = how.limits
+    if not 1 < jobs <= MOST_JOBS:
+        raise Mistake(f"--jobs is 1 to {MOST_JOBS}, not {jobs}")
+    if not limits.is_breadth_first or limits.judges_liveness or limits.keeps_going:
+        raise Mistake("depth-first search, liveness and counting on take one process: --jobs 1")
+    together = _Together(load, how, jobs)
+    try:
+        return together.run(report)
+    except KeyboardInterrupt:
+        return together.told("interrupted")
+    finally:
+        together.end()
+
+
+class _Together:
+    """The processes of one search, and the talk between them."""
+
+    def __init__(self, load: Load, how: How, jobs: int) -> None:
+        self._began = monotonic()
+        self._limits = how.limits
+        self._reports: list[Report] = []
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+        share = _divided(how, jobs)
+        context = get_context("spawn")
+        for me in range(jobs):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_work, args=(theirs, load, share, me, jobs), daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    def run(self, report: Callable[[Progress], None] | None) -> Told:
+        """Level by level, to the end, a limit or a failure."""
+        self._gather()
+        while True:
+            progress = self._progress()
+            if report is not None:
+                report(progress)
+            stopped = self._over(progress)
+            if stopped or not progress.frontier or any(each.found for each in self._reports):
+                return self.told(stopped)
+            self._level()
+
+    def _level(self) -> None:
+        """What each asks is carried to the arbiters, and their answers back, unopened."""
+        asked = [[pipe.recv_bytes() for _ in self._pipes] for pipe in self._pipes]
+        for arbiter, pipe in enumerate(self._pipes):
+            for asks in asked:
+                pipe.send_bytes(asks[arbiter])
+        answers = [[pipe.recv_bytes() for _ in self._pipes] for pipe in self._pipes]
+        for process, pipe in enumerate(self._pipes):
+            for answer in answers:
+                pipe.send_bytes(answer[process])
+        self._gather()
+
+    def _gather(self) -> None:
+        found = []
+        for pipe in self._pipes:
+            answer = pipe.recv()
+            if isinstance(answer, str):
+                raise Mistake(answer)
+            found.append(answer)
+        self._reports = found
+
+    def _progress(self) -> Progress:
+        reports = self._reports
+        again = len(reports) - 1  # All but one have counted the common beginning once too often.
+        return Progress(
+            sum(each.progress.states - each.common_states for each in reports)
+            + sum(each.common_states for each in reports[:1]),
+            sum(each.progress.transitions for each in reports)
+            - again * max((each.common_transitions for each in reports), default=0),
+            max((each.progress.depth for each in reports), default=0),
+            sum(each.progress.frontier for each in reports),
+            monotonic() - self._began,
+            sum(each.progress.peak_bytes for each in reports),
+        )
+
+    def _over(self, progress: Progress) -> str:
+        limits = self._limits
+        if limits.states is not None and progress.states >= limits.states:
+            return f"{progress.states:,} states"
+        if limits.seconds is not None and progress.seconds >= limits.seconds:
+            return f"{limits.seconds:g} s"
+        return next((each.stopped for each in self._reports if each.stopped), "")
+
+    def told(self, stopped: str) -> Told:
+        """What all of them have done."""
+        reports = self._reports
+        found = [each.found for each in reports if each.found is not None]
+        first = min(found, key=lambda failure: failure.transitions, default=None)
+        return Told(
+            self._progress(),
+            Failed(first.property, (), first.transitions) if first else None,
+            first.schedule if first else None,
+            frozenset().union(*(each.reached for each in reports)),
+            stopped,
+            sum(each.undecided for each in reports),
+            sum(each.handlers for each in reports),
+        )
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+
+
+def _divided(how: How, jobs: int) -> How:
+    """What each process may use."""
+    memory = how.limits.memory_bytes
+    if memory is None:
+        return how
+    limits = msgspec.structs.replace(how.limits, memory_bytes=memory // jobs)
+    return msgspec.structs.replace(how, limits=limits)
+
+
+def _work(pipe: Connection, load: Load, how: How, me: int, jobs: int) -> None:
+    """One process: everything it does is asked for by the pipe, and answered there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Whoever started us ends us.
+    try:
+        share = Share(make_ready(load(), how), how.limits, me, jobs)
+        with collector_at_rest():
+            share.sow()
+            pipe.send(share.report())
+            while True:
+                for asks in share.expand():
+                    pipe.send_bytes(pickle.dumps(asks))
+                asked = [pickle.loads(pipe.recv_bytes()) for _ in range(jobs)]
+                for answer in share.arbitrate(asked):
+                    pipe.send_bytes(answer)
+                share.claim([pipe.recv_bytes() for _ in range(jobs)])
+                pipe.send(share.report())
+    except (EOFError, BrokenPipeError):
+        return
+    except Mistake as mistake:
+        pipe.send(str(mistake))
