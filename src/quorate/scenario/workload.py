@@ -94,9 +94,12 @@ def unique_writes(keys: int = 1) -> Draw:
     return draw
 
 
+ACQUIRE, RELEASE = Operation("acquire"), Operation("release")
+
+
 def turns(bits: int, client: int, slot: int) -> Operation:
     """Acquire and release, in turns."""
-    return Operation("release" if slot % 2 else "acquire")
+    return RELEASE if slot % 2 else ACQUIRE
 
 
 def append_key_value(keys: int = 3) -> Draw:

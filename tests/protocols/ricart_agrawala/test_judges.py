@@ -55,10 +55,10 @@ def test_order_of_requests(kept: bool) -> None:
 
 
 def test_reachable() -> None:
-    nodes = [insider(N1, FIRST, deferred=Set((N2, N3))), node(N2, ticket=SECOND), node(N3)]
+    nodes = [insider(N1, FIRST, deferred=Set((N2,))), node(N2, ticket=SECOND), node(N3)]
     assert contention.check(nodes)
     assert tie.check(nodes)
-    assert not contention.check([insider(N1, FIRST, deferred=Set((N2,)))])
+    assert not contention.check([insider(N1, FIRST), node(N2, deferred=Set((N3,)))])
     assert not tie.check([nodes[0], node(N2, ticket=(2, N2))])
     assert not permission_kept.check([node(N1, permissions=Set((N2,)), ticket=FIRST)])
     assert permission_kept.check([node(N1, permissions=Set((N2,)))])

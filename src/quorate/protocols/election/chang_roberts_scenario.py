@@ -1,15 +1,25 @@
 """How Chang-Roberts is tried: rings of different orders, and clients that make processes begin."""
 
-from quorate.kernel import Operation, ms
+from collections.abc import Sequence
+
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.election.chang_roberts import ChangRoberts
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
 
+ELECT = Operation("elect")
+
 
 def elect(bits: int, client: int, slot: int) -> Operation:
     """Everybody wants to know who leads."""
-    return Operation("elect")
+    return ELECT
+
+
+def all_answered(nodes: Sequence[ChangRoberts]) -> bool:
+    """No client still waits for a leader."""
+    return not any(node.asking for node in nodes)
 
 
 MUTANTS = (
@@ -119,4 +129,11 @@ scenario = Scenario(
     duration=ms(5000),
     heal=ms(1500),
     mutants=MUTANTS,
+    exploration=Exploration(
+        nodes=4,
+        fields={"arrangement": (2, 0, 3, 1)},
+        # Nobody asks n3, whose number is the highest: it begins because a lower number comes.
+        scripts=tuple(Script((ELECT,), {"server": NodeId(id)}) for id in ("n1", "n2", "n4")),
+        ends=all_answered,
+    ),
 )

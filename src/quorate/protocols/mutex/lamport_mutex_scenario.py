@@ -1,10 +1,19 @@
 """How Lamport's mutual exclusion is tried: clients take turns through every process."""
 
-from quorate.kernel import ms
+from collections.abc import Sequence
+
+from quorate.kernel import NodeId, ms
 from quorate.protocols.mutex.lamport_mutex import LamportMutex
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
-from quorate.scenario.workload import Workload, turns
+from quorate.scenario.workload import ACQUIRE, RELEASE, Workload, turns
+
+
+def all_served(nodes: Sequence[LamportMutex]) -> bool:
+    """Nobody waits any more."""
+    return not any(node.clients for node in nodes)
+
 
 MUTANTS = (
     Mutant(
@@ -126,4 +135,13 @@ scenario = Scenario(
     duration=ms(4000),
     heal=ms(2000),
     mutants=MUTANTS,
+    exploration=Exploration(
+        scripts=(
+            Script((ACQUIRE, RELEASE) * 2, {"server": NodeId("n1")}),
+            Script((ACQUIRE, RELEASE), {"server": NodeId("n2")}),
+        ),
+        eager=True,
+        network="fifo",
+        ends=all_served,
+    ),
 )

@@ -150,8 +150,8 @@ class OrderOfRequests(Monitor):
 
 @sometimes
 def contention(nodes: Sequence[RicartAgrawala]) -> bool:
-    """One node is inside, and keeps two others waiting."""
-    return any(node.is_inside and len(node.deferred) > 1 for node in nodes)
+    """One node is inside, and keeps another one waiting."""
+    return any(node.is_inside and node.deferred for node in nodes)
 
 
 @sometimes

@@ -1,10 +1,19 @@
 """How Ricart-Agrawala is tried: clients take turns through every node, on links without order."""
 
-from quorate.kernel import ms
+from collections.abc import Sequence
+
+from quorate.kernel import NodeId, ms
 from quorate.protocols.mutex.ricart_agrawala import RicartAgrawala
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
-from quorate.scenario.workload import Workload, turns
+from quorate.scenario.workload import ACQUIRE, RELEASE, Workload, turns
+
+
+def all_served(nodes: Sequence[RicartAgrawala]) -> bool:
+    """Nobody waits any more."""
+    return not any(node.clients for node in nodes)
+
 
 MUTANTS = (
     Mutant(
@@ -131,4 +140,14 @@ scenario = Scenario(
     duration=ms(4000),
     heal=ms(2000),
     mutants=MUTANTS,
+    exploration=Exploration(
+        fields={"keep_permissions": True},
+        scripts=(
+            Script((ACQUIRE, RELEASE) * 2, {"server": NodeId("n1")}),
+            Script((ACQUIRE, RELEASE) * 2, {"server": NodeId("n2")}),
+            Script((ACQUIRE, RELEASE), {"server": NodeId("n3")}),
+        ),
+        eager=True,
+        ends=all_served,
+    ),
 )

@@ -252,12 +252,13 @@ def progress(process: ChandyLamport | Recording) -> tuple[int, int]:
 
 
 @sometimes
-def caught_in_channels(nodes: Sequence[ChandyLamport]) -> bool:
-    """Two channels hold tokens in one snapshot."""
+def caught_in_a_channel(nodes: Sequence[ChandyLamport]) -> bool:
+    """A snapshot finds tokens on their way."""
     return any(
-        sum(len(r.channels) for r in node.last.recordings.values()) > 1
+        recording.channels
         for node in nodes
         if node.last is not None
+        for recording in node.last.recordings.values()
     )
 
 

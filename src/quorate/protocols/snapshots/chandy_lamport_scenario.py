@@ -1,17 +1,27 @@
 """How Chandy-Lamport is tried: tokens move all the time, and audits count them meanwhile."""
 
-from quorate.kernel import Operation, ms
+from collections.abc import Sequence
+
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.snapshots.chandy_lamport import ChandyLamport
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
+
+AUDIT = Operation("audit")
 
 
 def move_and_count(bits: int, client: int, slot: int) -> Operation:
     """Transfers of 1 to 4 tokens along some channel; one operation in eight is an audit."""
     if bits % 8 == 0:
-        return Operation("audit")
+        return AUDIT
     return Operation("transfer", None, ((bits >> 8) % 16, 1 + (bits >> 16) % 4))
+
+
+def all_answered(nodes: Sequence[ChandyLamport]) -> bool:
+    """No snapshot is still under way."""
+    return not any(node.recordings or node.asked for node in nodes)
 
 
 MUTANTS = (
@@ -80,11 +90,11 @@ MUTANTS = (
         new="env.multicast(self.outgoing() if snapshot[0] == self.id else (), Marker(snapshot))",
     ),
     Mutant(
-        name="one-channel-without-marker",
+        name="marker-along-one-channel",
         rule="whoever has recorded sends a marker along each outgoing channel",
         section="3.2, marker-sending rule",
         old="env.multicast(self.outgoing(), Marker(snapshot))",
-        new="env.multicast(self.outgoing()[:2], Marker(snapshot))",
+        new="env.multicast(self.outgoing()[:1], Marker(snapshot))",
     ),
     Mutant(
         name="snapshots-share-a-recording",
@@ -135,10 +145,20 @@ scenario = Scenario(
     ordered_links=True,
     minima={
         "operations ok": 15_000,
-        "reached caught_in_channels": 10,
+        "reached caught_in_a_channel": 10,
         "reached snapshots_overlap": 30,
     },
     duration=ms(4000),
     heal=ms(2000),
     mutants=MUTANTS,
+    exploration=Exploration(
+        scripts=(
+            Script((Operation("transfer", None, (0, 1)),), {"server": NodeId("n1")}),
+            Script((AUDIT,), {"server": NodeId("n2")}),
+            Script((AUDIT,), {"server": NodeId("n3")}),
+        ),
+        eager=True,
+        network="fifo",
+        ends=all_answered,
+    ),
 )
