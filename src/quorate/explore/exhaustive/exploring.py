@@ -10,6 +10,7 @@ from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive.counterexample import schedule_of
 from quorate.explore.exhaustive.fork import Fork
+from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.parallel import Load, Told, search_together
 from quorate.explore.exhaustive.ready import How, Ready, make_ready
 from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search
@@ -36,8 +37,8 @@ class Result(msgspec.Struct, kw_only=True):
         handlers: steps that really ran; all other transitions were looked up.
         reductions: what was used to visit fewer states.
         jobs: how many processes took part.
-        visited: the fingerprints of all states, which are the same in every process; empty if
-            several took part.
+        moves: every local state, message and move that was met, and
+        visited: the fingerprints of all states, the same in every process; if one process searched.
         fenced: where liveness was judged, how many states lie at the edge of the bounds.
         fork: where it began, if not at the beginning.
     """
@@ -53,6 +54,7 @@ class Result(msgspec.Struct, kw_only=True):
     handlers: int
     reductions: tuple[str, ...] = ()
     jobs: int = 1
+    moves: Moves | None = None
     visited: Collection[int] = ()
     fenced: int | None = None
     fork: Fork | None = None
@@ -144,7 +146,7 @@ def _alone(
         ready.space.moves.steps,
     )
     result = _result(ready, how, told)
-    result.visited, result.fork = search.visited, fork
+    result.moves, result.visited, result.fork = ready.space.moves, search.visited, fork
     result.fenced = search.graph.fenced if search.graph else None
     return result
 

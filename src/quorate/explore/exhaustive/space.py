@@ -53,7 +53,7 @@ class Space:
         for ways in starts:
             found: list[tuple[int, State, tuple[Way, ...]]] = []
             for print_, state, path in reached:
-                for way in ways:
+                for way in (settled for each in ways for settled in self.settled(state[0], each)):
                     into: Found = []
                     self._add(into, print_, state, way)
                     found += [(p, self.apply(state, w), (*path, w)) for p, w in into]
@@ -100,6 +100,10 @@ class Space:
                 if self.moves.is_at_risk(envelope):
                     self._add(found, print_, state, self.moves.lose(envelope, place))
         return found
+
+    def settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
+        """The ways that a step can go on within its transition."""
+        return (way,)
 
     def _add(self, found: Found, print_: int, state: State, way: Way) -> None:
         """Add the successor by this way, unless a budget or the channels' bound forbids it."""
@@ -293,14 +297,14 @@ class RpcSpace(Space):
     def successors(self, print_: int, state: State) -> Found:
         found: Found = []
         for _, way in super().successors(print_, state):
-            for settled in self._settled(state[0], way):
+            for settled in self.settled(state[0], way):
                 if settled.is_special:
                     self._add(found, print_, state, settled)
                 else:
                     found.append((print_ + settled.delta, settled))
         return found
 
-    def _settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
+    def settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
         """The way, followed by the arrival of each answer, and of what nodes tell themselves."""
         (move,) = way.moves
         if not move.sends:
