@@ -385,6 +385,26 @@ class Echoes(Adversary):
         return (Crash(victim), Restart(victim))
 
 
+class HalfSent(Adversary):
+    """Crashes a server between two sends of what its disk has just made sure of.
+
+    Some have then been told of what it knows, and others have not; nor does it tell them soon.
+    """
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._syncs = 0
+        self._crash_percent = dice.between("crash", 1, 15)
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        if record.kind != "sync" or not arena.may_crash():
+            return ()
+        self._syncs += 1
+        if not self._dice.chance(f"crash {self._syncs}", self._crash_percent):
+            return ()
+        return (Crash(record.node, sends=self._dice.between(f"sends {self._syncs}", 0, 2)),)
+
+
 def _between_servers(flight: Flight, arena: Arena) -> bool:
     return flight.source in arena.servers and flight.target in arena.servers
 

@@ -147,7 +147,7 @@ class Faults:
         survivor = host.unsynced[kept - 1].after if kept else host.synced
         assert survivor is not None
         if fault.sends is not None and cause >= 0 and world.records[cause].node == host.id:
-            for flight in world.records[cause].flights[fault.sends :]:
+            for flight in world.flights_of(world.records[cause])[fault.sends :]:
                 flight.lost = flight.lost or "crash"
         host.node = host.released = host.synced = recover(host.fresh, survivor)
         host.up = host.paused = host.syncing = False

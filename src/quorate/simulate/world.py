@@ -253,7 +253,18 @@ class World:
 
     def flights_of(self, record: Record) -> Sequence[Flight]:
         """The messages that have left by this event, of which a crash may undo the last ones."""
-        return record.flights
+        if record.kind != "sync":
+            return record.flights
+        released: list[Record] = []
+        for earlier in reversed(self.records[: record.id]):
+            if earlier.node != record.node or earlier.event is None:
+                continue
+            if 0 <= earlier.released < record.time:
+                break
+            if earlier.released == record.time:
+                released.append(earlier)
+        flights = (flight for earlier in reversed(released) for flight in earlier.flights)
+        return [flight for flight in flights if flight.sent == record.time]
 
     def after_event(self, record: Record) -> None:
         """Let happen what is anchored to this event, or what it provokes."""
