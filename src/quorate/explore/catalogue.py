@@ -24,6 +24,7 @@ from quorate.scenario.scenario import Scenario
 
 CATALOGUE = {
     "abd": "quorate.protocols.replication.abd_scenario",
+    "bully": "quorate.protocols.election.bully_scenario",
     "chandy-lamport": "quorate.protocols.snapshots.chandy_lamport_scenario",
     "chang-roberts": "quorate.protocols.election.chang_roberts_scenario",
     "lamport-mutex": "quorate.protocols.mutex.lamport_mutex_scenario",
@@ -31,10 +32,14 @@ CATALOGUE = {
     "paxos": "quorate.protocols.consensus.paxos_scenario",
     "raft": "quorate.protocols.consensus.raft_scenario",
     "ricart-agrawala": "quorate.protocols.mutex.ricart_agrawala_scenario",
+    "three-phase-commit": "quorate.protocols.commit.three_phase_commit_scenario",
     "two-phase-commit": "quorate.protocols.commit.two_phase_commit_scenario",
     "vr": "quorate.protocols.consensus.vr_scenario",
 }
 """Modules with a value `scenario`, by the name that the command line takes."""
+
+
+MOST_NODES = 100
 
 
 class Aim(msgspec.Struct, frozen=True):
@@ -67,9 +72,11 @@ def provide(scenario: Scenario, name: str) -> str:
 @lru_cache(maxsize=64)
 def load(aim: Aim) -> Scenario:
     """The scenario of an aim. Raises Mistake for a name that means nothing."""
-    name, _, mutant = aim.name.partition("@")
-    scenario = _load_mutant(name, mutant) if mutant else _load(name)
+    name, at, mutant = aim.name.partition("@")
+    scenario = _load_mutant(name, mutant) if at else _load(name)
     changes: dict[str, Any] = {"name": aim.name}
+    if aim.nodes > MOST_NODES:
+        raise Mistake(f"{aim.name}: {aim.nodes} servers are too many; at most {MOST_NODES}")
     if aim.nodes:
         changes["nodes"] = aim.nodes
     if aim.faults is not None:
@@ -90,6 +97,8 @@ def parse_faults(text: str) -> tuple[str, ...] | None:
         return None
     names = () if text == "none" else tuple(part.strip() for part in text.split(","))
     for name in names:
+        if name in ("all", "none"):
+            raise Mistake(f"the faults {text!r}: {name!r} stands for itself, without others")
         if name not in FAULTS:
             raise Mistake(_unknown("no fault is called", name, [*FAULTS, "all", "none"]))
     return names
@@ -172,10 +181,10 @@ def _is_from(module: ModuleType, path: Path) -> bool:
 
 def _line_in(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
-        return f":{error.lineno}"
+        return f":{error.lineno}" if error.lineno else ""
     trace, line = error.__traceback__, ""
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if trace.tb_frame.f_code.co_filename == str(path.absolute()):
             line = f":{trace.tb_lineno}"
         trace = trace.tb_next
     return line
@@ -256,5 +265,6 @@ def _patched(family: tuple[str, ...], module: str, source: str) -> Iterator[None
 
 def _unknown(what: str, name: str, valid: list[str]) -> str:
     near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(valid)}"
+    there = f"there are {', '.join(valid)}" if valid else "there is none"
+    hint = f"did you mean {' or '.join(near)}?" if near else there
     return f"{what} {name!r}; {hint}"
