@@ -7,6 +7,15 @@ from pathlib import Path
 import pytest
 
 from quorate.bench import linearizability
+from quorate.bench.exploration import (
+    QUICK,
+    managers,
+    measure_millions,
+    measure_oracles,
+    measure_rates,
+    measure_reductions,
+    measure_states,
+)
 from quorate.bench.hasher import main as hash_runs
 from quorate.bench.heartbeats import measure_heartbeats, simpy_callbacks, simulate
 from quorate.bench.interpreters import Interpreter, this
@@ -176,6 +185,44 @@ def test_hasher_prints_a_line_for_each_seed(capsys: pytest.CaptureFixture[str]) 
 
 def test_start() -> None:
     assert len(measure_start(1).measures[0].goals) == 2
+
+
+def test_explore_counts_what_is_published() -> None:
+    row = measure_oracles([QUICK[0]])
+    assert not row.wrong
+    assert row.measures[0].what.endswith("16,668 states")
+    other = measure_oracles([QUICK[1]._replace(states=10_208)])
+    assert other.wrong == ("TLA+ Lamport mutex to 3: pass with 10,209 states, not 10,208",)
+
+
+def test_explore_takes_classes_as_they_are_shipped() -> None:
+    row = measure_rates(("paxos", "chandy-lamport"), 500)
+    assert [m.what for m in row.measures][:1] == ["paxos as shipped, on one core"]
+    assert row.measures[0].goals[0].text == "at least 500 k transitions/s"
+    assert any("handlers ran" in note for note in row.notes)
+
+
+def test_explore_counts_with_and_without_reductions() -> None:
+    row = measure_reductions([managers(3), managers(4, beside=False, seconds=60.0)])
+    assert not row.wrong
+    assert [m.ours.median for m in row.measures] == [80, 166]
+    assert row.measures[0].theirs is not None
+    assert row.measures[0].theirs.median == 288
+    assert row.measures[1].theirs is None
+
+
+def test_explore_tells_what_a_state_takes() -> None:
+    row = measure_states(3000)
+    if row.measures:
+        state, rest = row.measures
+        assert state.goals[0].bound == 120
+        assert rest.ours.median != state.ours.median
+
+
+def test_explore_to_the_end() -> None:
+    row = measure_millions(4)
+    assert not row.wrong
+    assert row.measures[0].what == "1,568 states on one core"
 
 
 # Histories

@@ -29,6 +29,7 @@ ROWS = {
     "replay": ("replay", "the same trace in every process and every Python"),
     "memory": ("judged_runs", "resident memory over many runs"),
     "linearizability": ("linearizability", "recorded and hard histories, beside Porcupine"),
+    "explore": ("exploration", "published numbers of states; transitions/s; bytes a state"),
     "start": ("start", "quorate --help, beside an empty Python"),
 }
 """By name: the module that has a function of that name, and what it measures."""
@@ -80,6 +81,7 @@ def _parser() -> _Parser:
     parser.add_argument("names", metavar="NAME", nargs="*", help="default: all")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.add_argument("--quick", action="store_true", help="less of everything; rougher figures")
+    parser.add_argument("--long", action="store_true", help="explore: ten million states too")
     parser.add_argument("--seed", help="the first seed of long campaigns; default: a fresh one")
     parser.add_argument(
         "--histories", metavar="DIR", help="recorded histories (or QUORATE_HISTORIES)"
@@ -96,6 +98,7 @@ def _options(chosen: argparse.Namespace) -> Options:
         raise Mistake(f"{folder}: there is no such folder of histories")
     return Options(
         quick=chosen.quick,
+        long=chosen.long,
         seed=randbelow(FRESH) if text is None else int(text),
         histories=Path(folder) if folder else None,
         porcupine=tuple(shlex.split(os.environ.get("QUORATE_PORCUPINE", ""))),

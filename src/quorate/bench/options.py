@@ -18,6 +18,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         quick: less of everything, to see that it works; the figures are rougher.
+        long: whether to explore ten million states, which takes minutes and a gigabyte.
         seed: the first seed of hunts and long campaigns.
         histories: a folder of recorded histories.
         porcupine: the command of the peer that judges histories; empty if there is none.
@@ -25,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     quick: bool = False
+    long: bool = False
     seed: int = 0
     histories: Path | None = None
     porcupine: tuple[str, ...] = ()
