@@ -14,7 +14,6 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive import Limits, explore
-from quorate.explore.exhaustive.counterexample import steps_of
 from quorate.explore.exhaustive.resources import SHARE, available
 from quorate.explore.hunt import Found, cores, shrink_seed, try_seeds, workers
 from quorate.scenario.mutant import Mutant
@@ -187,7 +186,7 @@ def _explored(aim: Aim, budget: Budget) -> Explored:
         result.progress.states,
         result.progress.seconds,
         result.violates,
-        steps_of(result.failed.path) if result.failed else None,
+        result.failed.transitions if result.failed else None,
         result.stopped,
         tuple(result.exploration.in_words()),
     )
