@@ -27,13 +27,15 @@ class Configuration(msgspec.Struct, frozen=True):
     """One way to set a node's fields; each seed takes one of the scenario's.
 
     `live` tells whether liveness is promised too, or only safety is judged; `whole_core` that it is
-    promised only once all servers can talk to each other again.
+    promised only once all servers can talk to each other again; `recovers` whether crashed nodes
+    come back, where that is not as the scenario has it.
     """
 
     name: str = "default"
     fields: Mapping[str, Any] = {}
     live: bool = True
     whole_core: bool = False
+    recovers: bool | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +143,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
                 return configuration
         names = ", ".join(configuration.name for configuration in self.configurations)
         raise Mistake(f"{self.name} has no configuration {tape.configuration!r}; it has {names}")
+
+    def configured(self, configuration: Configuration) -> "Scenario":
+        """The scenario as this configuration has it."""
+        if configuration.recovers is None:
+            return self
+        return msgspec.structs.replace(self, recovers=configuration.recovers)
 
     def make_server(self, id: NodeId, configuration: Configuration) -> Node:
         """A server as it is before its first step."""

@@ -79,7 +79,7 @@ class Nemesis:
             return self._partial_core() if record.series == "calm" else faults
         if self.adversary is not None:
             for fault in self.adversary.react(record, world):
-                if KIND_OF[type(fault)] in self._scenario.faults:
+                if self._is_allowed(fault):
                     faults.append(fault)
                     self._promise_remedy(fault)
         while self._remedies and self._remedies[0][0] <= world.time:
@@ -98,6 +98,11 @@ class Nemesis:
         if self.adversary is not None or self._victim is not None:
             self.wake = 0
         return faults
+
+    def _is_allowed(self, fault: Fault) -> bool:
+        if isinstance(fault, Restart) and not self._scenario.recovers:
+            return False
+        return KIND_OF[type(fault)] in self._scenario.faults
 
     def route(self, flight: Flight, delay: Any, world: "World") -> Any:
         """What the adversary makes of a message's fate, within the faults that are allowed."""

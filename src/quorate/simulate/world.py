@@ -61,10 +61,10 @@ class World:
 
     def __init__(self, scenario: Scenario, tape: Tape, run_step: RunStep = step) -> None:
         self._run_step = run_step
-        self.scenario = scenario
         self.tape = tape
         self.conditions = scenario.conditions(tape.seed)
         self.configuration = scenario.configuration(tape, self.conditions)
+        self.scenario = scenario = scenario.configured(self.configuration)
         self.time = 0
         self.steps = 0
         self.records: list[Record] = []
