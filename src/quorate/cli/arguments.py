@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -152,7 +153,7 @@ def _hunt_options(parser: Parser) -> None:
     bound.add_argument("--seeds", type=_count, help="how many to try in all (default 1000)")
     bound.add_argument("--minutes", type=_positive, help="how long to try")
     parser.add_argument("--seed", type=_whole, help="the first seed; default: a fresh one")
-    parser.add_argument("--jobs", type=_count, help="processes; default: one for each core")
+    parser.add_argument("--jobs", type=_jobs, help="processes; default: one for each core")
     _aim_options(parser)
     parser.add_argument("--out", metavar="DIR", default=".", help="where to write what is found")
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
@@ -191,10 +192,17 @@ def _explore_options(parser: Parser) -> None:
     parser.add_argument(
         "--duplicate", action="store_true", default=None, help="messages may arrive more than once"
     )
+    parser.add_argument(
+        "--newest-only", action="store_true", default=None,
+        help="a message replaces an older one of its type on its link",
+    )  # fmt: skip
+    parser.add_argument(
+        "--property", metavar="NAME", action="append", default=[], help="judge by this one only"
+    )
     parser.add_argument("--crashes", type=_whole, help="how many crashes may happen, at any cut")
     parser.add_argument("--timers", type=_whole_or_all, help="how many timers may fire; or all")
     parser.add_argument("--channel", type=_count, help="messages under way on one link at most")
-    parser.add_argument("--jobs", type=_count, default=1, help="processes; default 1")
+    parser.add_argument("--jobs", type=_jobs, default=1, help="processes; default 1")
     parser.add_argument("--depth", type=_count, help="transitions from the beginning")
     parser.add_argument("--states", type=_count, help="stop after so many")
     parser.add_argument("--seconds", type=_positive, help="stop after so long")
@@ -228,11 +236,11 @@ def _mutants_options(parser: Parser) -> None:
         "--seconds", type=_positive, default=60.0, help="for each and judge (default 60)"
     )
     parser.add_argument("--seed", type=_whole, help="the first seed; default: a fresh one")
-    parser.add_argument("--jobs", type=_count, help="processes; default: one for each core")
+    parser.add_argument("--jobs", type=_jobs, help="processes; default: one for each core")
 
 
 def _check_options(parser: Parser) -> None:
-    parser.add_argument("history", metavar="HISTORY")
+    parser.add_argument("file", metavar="HISTORY")
     parser.add_argument("--model", required=True, help="register, cas-register, kv, counter, ...")
     parser.add_argument("--format", help="default: told by the content")
     parser.add_argument("--no-split", action="store_true", help="do not judge each key alone")
@@ -263,6 +271,13 @@ def _count(text: str) -> int:
     number = _whole(text)
     if not number:
         raise argparse.ArgumentTypeError("expected at least 1, found 0")
+    return number
+
+
+def _jobs(text: str) -> int:
+    number, most = _count(text), 8 * (os.cpu_count() or 1)
+    if number > most:
+        raise argparse.ArgumentTypeError(f"expected at most {most} on this machine, found {number}")
     return number
 
 

@@ -19,7 +19,7 @@ from quorate.scenario.schedule import SUFFIX, format_schedule, parse_schedule
 
 FORK_SECONDS = 60.0
 """How long the neighbourhood of a run is searched unless told otherwise."""
-FLAGS = ("nodes", "network", "drop", "duplicate", "crashes", "timers", "channel")
+FLAGS = ("nodes", "network", "drop", "duplicate", "newest_only", "crashes", "timers", "channel")
 """Options that are fields of `Exploration`."""
 
 
@@ -88,6 +88,7 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
         return explore(
             fork.scenario if fork else load(Aim(name)),
             fork=fork,
+            only=tuple(options.property),
             jobs=options.jobs,
             limits=limits,
             self_check=options.self_check,
@@ -163,6 +164,9 @@ def _tell_bound(screen: Screen, result: Result) -> None:
             "liveness no further faults, and what can happen again and again does happen; "
             f"{result.fenced:,} states at the edge of the bounds count as able"
         )
+    if result.growing:
+        words = ", ".join(result.growing)
+        screen.say(f"growing  {words}; what has no bound makes a space without end", "yellow")
     for name in result.unreached:
         word = "fail" if result.verdict.value == "fail" and not result.failed else "unknown"
         told = claim(result.scenario, name)
@@ -176,10 +180,11 @@ def _words(options: Namespace) -> list[str]:
     for flag in (*FLAGS, "depth", "states"):
         value = getattr(options, flag)
         if value is True:
-            words.append(f"--{flag}")
+            words.append(f"--{flag.replace('_', '-')}")
         elif value is not None:
             words += [f"--{flag}", "all" if value == -1 else str(value)]
     words += [f"--{flag}" for flag in ("liveness", "no-ops") if _is_set(options, flag)]
+    words += [word for name in options.property for word in ("--property", name)]
     words += ["--reduce", options.reduce] if options.reduce else []
     words += [word for name, value in options.bounds.items() for word in (f"--{name}", str(value))]
     words += ["--jobs", str(options.jobs)] if options.jobs > 1 else []
@@ -198,6 +203,7 @@ def _answer(result: Result, entry: dict[str, Any] | None, again: str) -> dict[st
         "violates": result.violates or None,
         "is_exhausted": result.is_exhausted,
         "stopped": result.stopped,
+        "growing": list(result.growing),
         "states": result.progress.states,
         "transitions": result.progress.transitions,
         "depth": result.progress.depth,

@@ -46,6 +46,8 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
         crashes: how many crashes may happen in all, each at any cut of any step.
         timers: how many timers of servers may fire in all; None for no limit. Those of clients
             never fire, so clients wait for their answers.
+        newest_only: whether a message takes the place of an earlier one of its type that is still
+            under way on its link, which is lost: far fewer states, none with old messages.
         channel: how many messages may be under way on one directed link; None for no limit.
         bounds: named limits of the protocol's own, such as ballots or terms; each is a flag.
         within: whether a server's state is inside the bounds. A state outside is neither counted
@@ -66,6 +68,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: bool = False
     crashes: int = 0
     timers: int | None = 0
+    newest_only: bool = False
     channel: int | None = None
     bounds: Mapping[str, int] = {}
     within: Callable[[Any, Mapping[str, int]], bool] | None = None

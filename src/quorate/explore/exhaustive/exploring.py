@@ -10,6 +10,7 @@ from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive.counterexample import schedule_of
 from quorate.explore.exhaustive.fork import Fork
+from quorate.explore.exhaustive.growth import growing
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.parallel import Load, Told, search_together
 from quorate.explore.exhaustive.ready import How, Ready, make_ready
@@ -33,6 +34,8 @@ class Result(msgspec.Struct, kw_only=True):
         schedule: that path, as a schedule that replays it.
         unreached: the `sometimes` properties that held nowhere.
         stopped: why there may be more states; "" if the space is exhausted within its bounds.
+        growing: if it was stopped, what only grew on the ways to the last states: perhaps it has no
+            bound.
         undecided: histories that the checker could not judge within its budget.
         handlers: steps that really ran; all other transitions were looked up.
         reductions: what was used to visit fewer states.
@@ -52,6 +55,7 @@ class Result(msgspec.Struct, kw_only=True):
     stopped: str
     undecided: int
     handlers: int
+    growing: Sequence[str] = ()
     reductions: tuple[str, ...] = ()
     jobs: int = 1
     moves: Moves | None = None
@@ -86,6 +90,7 @@ def explore(
     self_check: bool = False,
     keeps_no_ops: bool = False,
     reduce: Sequence[str] = (),
+    only: Sequence[str] = (),
     fork: Fork | None = None,
     jobs: int = 1,
     loader: Load | None = None,
@@ -100,6 +105,7 @@ def explore(
         self_check: whether to run every step twice, and refuse nodes that are no pure functions.
         keeps_no_ops: whether a message that changes nothing may arrive all the same, and is gone.
         reduce: names of `REDUCTIONS` that let fewer states be visited.
+        only: names of the properties and monitors that judge; all, if there are none.
         fork: where to begin, if not at the beginning.
         jobs: how many processes search together.
         loader: how each of these gets the scenario; by its name, unless given.
@@ -113,6 +119,7 @@ def explore(
         self_check=self_check,
         keeps_no_ops=keeps_no_ops,
         reduce=tuple(reduce),
+        only=tuple(only),
         changes=changes,
     )
     ready = make_ready(scenario, how, fork)
@@ -148,6 +155,7 @@ def _alone(
     result = _result(ready, how, told)
     result.moves, result.visited, result.fork = ready.space.moves, search.visited, fork
     result.fenced = search.graph.fenced if search.graph else None
+    result.growing = growing(search) if search.stopped else ()
     return result
 
 

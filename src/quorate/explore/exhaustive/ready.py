@@ -11,7 +11,7 @@ from quorate.explore.exhaustive.fork import Fork, begin
 from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.search import Limits, check_limits
-from quorate.explore.exhaustive.space import SPACES, Space
+from quorate.explore.exhaustive.space import SPACES, Space, messages_add_up
 from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.report import mutant_of
 from quorate.kernel.node import step
@@ -30,6 +30,7 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     self_check: bool = False
     keeps_no_ops: bool = False
     reduce: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     changes: Mapping[str, Any] = {}
 
 
@@ -45,7 +46,7 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     """The space of a scenario. Raises Mistake for bounds that make no sense."""
     check_limits(how.limits)
     exploration = changed(fork.exploration if fork else exploration_of(scenario), how.changes)
-    explored = scenario.explored(exploration)
+    explored = judged_by(scenario.explored(exploration), how.only)
     model = model_of(scenario, exploration)
     kind = SPACES[exploration.network]
     moves = Moves(
@@ -54,7 +55,7 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
         checked_step if how.self_check else step,
         keeps_history=model is not None,
         keeps_no_ops=how.keeps_no_ops or exploration.network == "fifo",
-        messages_add_up=kind.messages_add_up and exploration.channel is None,
+        messages_add_up=messages_add_up(kind, exploration),
     )
     timers = -1 if exploration.timers is None else exploration.timers
     memories = Memories(exploration.crashes, timers, explored.monitors, model)
@@ -62,6 +63,23 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     if fork is not None:
         begin(fork, space, moves, memories)
     return Ready(explored, exploration, reduced(space, explored, exploration, how.reduce))
+
+
+def judged_by(scenario: Scenario, names: Sequence[str]) -> Scenario:
+    """The scenario with no other properties and monitors than these; with all, if none is named."""
+    if not names:
+        return scenario
+    claims = {claim.name: claim for claim in scenario.properties or ()}
+    monitors = {kind.__name__: kind for kind in scenario.monitors}
+    for name in names:
+        if name not in claims and name not in monitors:
+            known = ", ".join((*claims, *monitors)) or "none"
+            raise Mistake(f"{scenario.name} has no property {name!r}; it has {known}")
+    return msgspec.structs.replace(
+        scenario,
+        properties=tuple(claims[name] for name in names if name in claims),
+        monitors=tuple(monitors[name] for name in names if name in monitors),
+    )
 
 
 def exploration_of(scenario: Scenario) -> Exploration:
@@ -94,6 +112,8 @@ def _check(exploration: Exploration) -> None:
         raise Mistake("on the network `set` every message may arrive again; leave out duplicate")
     if network == "rpc" and exploration.duplicate:
         raise Mistake("on the network `rpc` a call is one step: it cannot be duplicated")
+    if exploration.newest_only and network not in ("multiset", "rpc"):
+        raise Mistake(f"on the network {network} messages are not replaced: leave out newest_only")
     numbers = (exploration.crashes, exploration.timers or 0, exploration.channel or 0)
     if min(numbers) < 0 or exploration.nodes < 1:
         raise Mistake("bounds are whole numbers from 0 on, and there must be a node")

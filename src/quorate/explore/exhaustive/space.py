@@ -30,7 +30,7 @@ class Space:
         moves, memories: what nodes can do, and what states remember.
     """
 
-    messages_add_up = True
+    is_additive = True
     """Whether each message that comes or goes changes the fingerprint alike in every state."""
 
     def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
@@ -39,7 +39,9 @@ class Space:
         self._drop = exploration.drop
         self._channel = exploration.channel
         self._first: State | None = None
-        self._must_look = not self.messages_add_up or exploration.channel is not None
+        self._newest_only = exploration.newest_only
+        self._must_look = not messages_add_up(type(self), exploration)
+        self._kinds: dict[int, tuple[object, ...] | None] = {}
 
     def roots(self) -> list[tuple[int, State, tuple[Way, ...]]]:
         """Every state in which all nodes have begun: fingerprint, state, and the ways to it."""
@@ -167,21 +169,33 @@ class Space:
             left.remove(move.takes)
         if move.crash:
             left = [envelope for envelope in left if not self._dies(envelope, move.slot)]
+        if self._newest_only and move.sends:
+            newer = {self._kind(sent) for sent in move.sends} - {None}
+            left = [envelope for envelope in left if self._kind(envelope) not in newer]
         left += move.sends
         left.sort()
         return tuple(left)
 
     def correction(self, before: tuple[int, ...], after: tuple[int, ...], move: Move) -> int:
         """What `move.delta` does not know of the change of the fingerprint by messages."""
-        if not move.crash:
-            return 0
         change = self.prints(after) - self.prints(before)
+        if self._must_look:  # Then `move.delta` knows of no message at all.
+            return change
         taken = self.moves.envelope_prints[move.takes] if move.takes != NOTHING else 0
         return change - self.prints(move.sends) + taken
 
     def _dies(self, envelope: int, slot: int) -> bool:
         """Whether the message dies with the node of that slot, because it sent it to itself."""
         return self.moves.targets[envelope] == slot and self.moves.is_to_itself(envelope)
+
+    def _kind(self, envelope: int) -> tuple[object, ...] | None:
+        """The link and the type of a message between two servers; None for all others."""
+        known = self._kinds.get(envelope, ())
+        if known == ():
+            source, target, message = self.moves.envelopes[envelope]
+            known = (source, target, type(message)) if self.moves.is_at_risk(envelope) else None
+            self._kinds[envelope] = known
+        return known
 
     def _is_crowded(self, messages: tuple[int, ...]) -> bool:
         counts: dict[tuple[str, str], int] = {}
@@ -195,7 +209,7 @@ class Space:
 class SetSpace(Space):
     """Messages, once sent, are there for ever, and arrive at any time, as often as they like."""
 
-    messages_add_up = False
+    is_additive = False
 
     def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
         present = set(messages)
@@ -219,7 +233,7 @@ class SetSpace(Space):
 class FifoSpace(Space):
     """Each directed link keeps its messages in order. `messages` are numbers of such queues."""
 
-    messages_add_up = False
+    is_additive = False
 
     def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
         super().__init__(moves, memories, exploration)
@@ -353,6 +367,12 @@ class RpcSpace(Space):
             settled = self._settle({**place, slot: move.after}, rest + more)
             found += [(move, *then) for then in settled]
         return found
+
+
+def messages_add_up(kind: type[Space], exploration: Exploration) -> bool:
+    """Whether what a move's messages change of a fingerprint is the same in every state."""
+    is_plain = exploration.channel is None and not exploration.newest_only
+    return kind.is_additive and is_plain
 
 
 SPACES: dict[str, type[Space]] = {
