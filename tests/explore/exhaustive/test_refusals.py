@@ -6,7 +6,9 @@ import pytest
 
 from quorate.errors import Mistake
 from quorate.explore.exhaustive import Limits, explore
-from quorate.kernel import Env, Message, Node, NodeId, Start, on
+from quorate.explore.exhaustive.growth import size
+from quorate.explore.exhaustive.resources import Room
+from quorate.kernel import Env, Map, Message, Node, NodeId, Start, on
 from quorate.scenario.scenario import Scenario
 from tests.explore.exhaustive.systems import Asker, Speaker, scenario
 
@@ -167,7 +169,6 @@ def infinite() -> Scenario:
     [
         (Limits(states=5000), "states"),
         (Limits(seconds=0.05), "0.05 s"),
-        (Limits(memory_bytes=1), "MiB of memory"),
         (Limits(depth=50), "depth 50"),
     ],
 )
@@ -177,6 +178,44 @@ def test_an_infinite_space_is_stopped_and_unknown(limits: Limits, stopped: str) 
     assert stopped in result.stopped
     assert not result.is_exhausted
     assert result.progress.states > 0
+
+
+def test_states_are_counted_to_the_limit_and_hardly_beyond() -> None:
+    assert explore(infinite(), limits=Limits(states=70)).progress.states in range(70, 73)
+
+
+def test_memory_that_is_used_up_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter(range(50, 10**6))
+    monkeypatch.setattr(Room, "used", lambda self: next(used) << 20)
+    result = explore(infinite(), limits=Limits(memory_bytes=60 << 20))
+    assert "MiB of memory" in result.stopped
+    assert result.verdict.value == "unknown"
+
+
+def test_a_limit_below_what_is_used_already_is_refused() -> None:
+    with pytest.raises(Mistake, match="a limit of 1 MiB is too small: the process holds"):
+        explore(infinite(), limits=Limits(memory_bytes=1 << 20))
+
+
+@pytest.mark.parametrize("breadth", [True, False])
+def test_what_grows_without_end_is_named(breadth: bool) -> None:
+    limits = Limits(states=300, is_breadth_first=breadth)
+    result = explore(infinite(), limits=limits)
+    assert result.growing[0].startswith("Endless.count (to ")
+    assert not explore(infinite(), limits=Limits(states=300), within=few).growing
+
+
+def few(node: Endless, bounds: object) -> bool:
+    return node.count < 9
+
+
+def test_sizes_are_of_what_is_inside() -> None:
+    assert size(-7) == 7
+    assert size(True) == size(None) == 0
+    assert size("abc") == 3
+    assert size((1, (2, 3))) == 2 + 1 + 2 + 2 + 3
+    assert size(Note(4)) == 4
+    assert size(Map({"a": 5})) == 6
 
 
 def test_an_interrupt_keeps_what_was_covered() -> None:

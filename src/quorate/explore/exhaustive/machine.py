@@ -103,7 +103,7 @@ class _Window(Env):
 
     @property
     def now(self) -> int:
-        raise Mistake(f"{self.id} reads env.now; an exploration knows no time, only order")
+        raise Mistake("it reads env.now; an exploration knows no time, only order")
 
     @now.setter
     def now(self, value: int) -> None:
@@ -111,7 +111,7 @@ class _Window(Env):
 
     @property
     def wall(self) -> int:
-        raise Mistake(f"{self.id} reads env.wall; an exploration knows no time, only order")
+        raise Mistake("it reads env.wall; an exploration knows no time, only order")
 
     @wall.setter
     def wall(self, value: int) -> None:
@@ -230,8 +230,9 @@ class Machine:
         try:
             with watched(self):
                 return self._run_step(node, event, env)
-        except Mistake:
-            raise
+        except Mistake as mistake:
+            told = f"{self.id}, handling {type(event).__name__}: {mistake}"
+            raise Mistake(told) from mistake
         except StepNeverEnds as error:
             raise StepFailed(node, event, "step_ends", f"{self.id}: {error}") from error
         except (Exception, SystemExit) as error:

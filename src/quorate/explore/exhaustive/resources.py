@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from quorate.errors import Mistake
+
 SHARE = 0.7
 """Of the memory that is free when a search begins it takes this much, unless told otherwise."""
 
@@ -13,7 +15,13 @@ class Room:
 
     def __init__(self, limit: int | None) -> None:
         self._page = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-        self.limit = limit if limit is not None else self.used() + int(available() * SHARE)
+        used = self.used()
+        if limit is not None and limit <= used:
+            raise Mistake(
+                f"a limit of {limit >> 20:,} MiB is too small: "
+                f"the process holds {used >> 20:,} MiB before it begins"
+            )
+        self.limit = limit if limit is not None else used + int(available() * SHARE)
 
     def used(self) -> int:
         """Bytes in memory now; where the system does not tell, the most there ever were."""

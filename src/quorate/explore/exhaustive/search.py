@@ -124,6 +124,10 @@ class Search:
         self._frontier: deque[Item] = deque()
         self._room = Room(limits.memory_bytes)
         self._began = monotonic()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a special search needs besides."""
 
     def run(self, report: Callable[[Progress], None] | None = None) -> None:
         """Search to the end, a limit or a failure. An interrupt (Ctrl-C) stops it too."""
@@ -151,6 +155,8 @@ class Search:
         while frontier:
             if self.progress.states >= due:
                 due = self.progress.states + STRIDE
+                if limits.states is not None:
+                    due = min(due, limits.states)
                 self._look()
                 if report is not None:
                     report(self.progress)
@@ -164,9 +170,7 @@ class Search:
 
     def _expand(self, number: int, depth: int, print_: int, state: State) -> None:
         """Visit the successors of a state that are new."""
-        limit = self._limits.depth
-        if limit is not None and depth >= limit:
-            self.stopped = f"depth {limit}"
+        if self._is_too_deep(depth):
             return
         visited = self.visited
         found = self.space.successors(print_, state)
@@ -179,6 +183,13 @@ class Search:
             self._judge_rest(number, state, found)
         if self.graph is not None:
             self._keep(self.graph, number, state, found)
+
+    def _is_too_deep(self, depth: int) -> bool:
+        limit = self._limits.depth
+        if limit is None or depth < limit:
+            return False
+        self.stopped = f"depth {limit}"
+        return True
 
     def _enter(
         self, parent: int, place: int, depth: int, print_: int, state: State, ways: Sequence[Way]
@@ -277,6 +288,10 @@ class Search:
         self.failed = Failed(claim, path, count)
 
     # Paths
+
+    def waiting(self) -> list[int]:
+        """The numbers of the states that are still to be expanded."""
+        return [number for number, *_ in self._frontier]
 
     def path(self, number: int) -> tuple[Way, ...]:
         """The ways that lead from the beginning to a visited state."""
