@@ -4,7 +4,7 @@ Names a node that reads a clock or draws chance outside `env`, remembers somethi
 fields, or changes a value in place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from quorate.errors import Mistake
@@ -43,6 +43,20 @@ def checked_step(node: Node, event: Event, env: Env) -> Node:
             "take time and chance from env only"
         )
     return first
+
+
+def checked_at_first(count: int) -> Callable[[Node, Event, Env], Node]:
+    """A step that is checked so many times, and then no more."""
+    left = count
+
+    def run_step(node: Node, event: Event, env: Env) -> Node:
+        nonlocal left
+        if left <= 0:
+            return step(node, event, env)
+        left -= 1
+        return checked_step(node, event, env)
+
+    return run_step
 
 
 def _encoded(node: Node) -> dict[str, bytes]:

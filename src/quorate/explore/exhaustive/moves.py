@@ -232,7 +232,7 @@ class Moves:
         try:
             print_ = int.from_bytes(fingerprint(local), "big")
         except TypeError as error:
-            raise Mistake(f"{type(local.node).__name__} in {local.node.id}: {error}") from error
+            raise Mistake(f"{local.node.id}: {_culprit(local.node)}: {error}") from error
         known = self._known_locals.get(print_)
         if known is None:
             known = self._known_locals[print_] = len(self.locals)
@@ -531,6 +531,16 @@ class Moves:
                 if not judged(claim.name, claim.check, *step):
                     return claim.name
         return None
+
+
+def _culprit(node: Node) -> str:
+    """The first field whose value is no canonical data."""
+    for name in node.__struct_fields__:
+        try:
+            fingerprint(getattr(node, name))
+        except TypeError:
+            return f"{type(node).__name__}.{name}"
+    return type(node).__name__
 
 
 def _changed(claims: Sequence[Claim], before: int, after: int) -> tuple[int, ...]:
