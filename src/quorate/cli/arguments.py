@@ -67,7 +67,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if options.command is None:
         raise Mistake(f"which command? There are {', '.join(COMMANDS)} (see quorate --help)")
     if options.command == "explore":
-        options.bounds, rest = _declared_bounds(rest)
+        options.flags = [f for a in commands["explore"]._actions for f in a.option_strings]
+        options.bounds, rest = _declared_bounds(rest, options.flags)
     if rest:
         own = commands[options.command]
         if not rest[0].startswith("-"):
@@ -78,18 +79,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _declared_bounds(rest: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+def _declared_bounds(rest: Sequence[str], flags: Sequence[str]) -> tuple[dict[str, int], list[str]]:
     """Flags that only a scenario knows, as `--ballots 2`; and what is left of the words."""
     bounds: dict[str, int] = {}
     left = list(rest)
     while left and left[0].startswith("--"):
         name, equals, value = left.pop(0)[2:].partition("=")
         if not equals:
-            if not left:
-                raise Mistake(f"--{name} needs a whole number (see quorate explore --help)")
-            value = left.pop(0)
+            value = left.pop(0) if left else ""
         if not value.isdecimal():
-            raise Mistake(f"--{name} needs a whole number, not {value!r}")
+            near = difflib.get_close_matches(f"--{name}", flags, n=1)
+            if near:
+                raise Mistake(f"explore has no option --{name}; did you mean {near[0]}?")
+            found = f", not {value!r}" if value else " (see quorate explore --help)"
+            raise Mistake(f"--{name} needs a whole number{found}")
         bounds[name.replace("-", "_")] = int(value[:18])
     return bounds, left
 
@@ -187,14 +190,16 @@ def _explore_options(parser: Parser) -> None:
     )  # fmt: skip
     parser.add_argument("--mutant", default="", help="the same as NAME@MUTANT")
     parser.add_argument("--nodes", type=_count, help="number of servers")
-    parser.add_argument("--network", help="set, multiset, fifo or rpc")
+    parser.add_argument(
+        "--network", choices=("set", "multiset", "fifo", "rpc"), help="how messages travel"
+    )
     parser.add_argument("--drop", action="store_true", default=None, help="messages may be lost")
     parser.add_argument(
         "--duplicate", action="store_true", default=None, help="messages may arrive more than once"
     )
     parser.add_argument(
         "--newest-only", action="store_true", default=None,
-        help="a message replaces an older one of its type on its link",
+        help="a message replaces an older one that is under way on its link",
     )  # fmt: skip
     parser.add_argument(
         "--property", metavar="NAME", action="append", default=[], help="judge by this one only"
@@ -214,7 +219,7 @@ def _explore_options(parser: Parser) -> None:
     parser.add_argument(
         "--no-ops", action="store_true", help="messages that change nothing arrive all the same"
     )
-    parser.add_argument("--reduce", default="", help="symmetry: visit one state of each orbit")
+    parser.add_argument("--reduce", default="", help="symmetry, sleep: visit less")
     parser.add_argument(
         "--liveness", action="store_true", help="judge `eventually` too; keeps all transitions"
     )

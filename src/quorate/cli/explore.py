@@ -1,5 +1,6 @@
 """`quorate explore`: every state of a small configuration, or a shortest way to a failure."""
 
+import difflib
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -13,6 +14,7 @@ from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive import Limits, Progress, Result, explore
 from quorate.explore.exhaustive.fork import Fork, fork_at
+from quorate.explore.exhaustive.ready import exploration_of
 from quorate.explore.replay import Replayed, replay
 from quorate.explore.report import claim
 from quorate.scenario.schedule import SUFFIX, format_schedule, parse_schedule
@@ -21,6 +23,7 @@ FORK_SECONDS = 60.0
 """How long the neighbourhood of a run is searched unless told otherwise."""
 FLAGS = ("nodes", "network", "drop", "duplicate", "newest_only", "crashes", "timers", "channel")
 """Options that are fields of `Exploration`."""
+SWITCHES = ("liveness", "no-ops", "self-check", "keep-going")
 
 
 def main(options: Namespace) -> int:
@@ -66,6 +69,9 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
     changes = {flag: getattr(options, flag) for flag in FLAGS if getattr(options, flag) is not None}
     if changes.get("timers") == -1:
         changes["timers"] = None
+    scenario = fork.scenario if fork else load(Aim(name))
+    exploration = fork.exploration if fork else exploration_of(scenario)
+    _expect_declared(options, name, list(exploration.bounds))
     limits = Limits(
         states=options.states,
         depth=options.depth,
@@ -86,7 +92,7 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
             )
 
         return explore(
-            fork.scenario if fork else load(Aim(name)),
+            scenario,
             fork=fork,
             only=tuple(options.property),
             jobs=options.jobs,
@@ -100,6 +106,19 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
         )
 
 
+def _expect_declared(options: Namespace, name: str, declared: list[str]) -> None:
+    """Refuse a flag that is no option, and no bound that the scenario declares."""
+    own = [f"--{bound.replace('_', '-')}" for bound in declared]
+    for bound in options.bounds:
+        if bound not in declared:
+            flag = f"--{bound.replace('_', '-')}"
+            near = difflib.get_close_matches(flag, [*own, *options.flags], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(own) or 'none'}"
+            raise Mistake(
+                f"{name} declares no bound {flag}, and explore has no such option; {hint}"
+            )
+
+
 def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[str, Any]:
     """The failure as a hunt would tell it, from the schedule that replays it."""
     assert result.failed is not None
@@ -108,7 +127,7 @@ def _tell_failure(screen: Screen, result: Result, options: Namespace) -> dict[st
         result.schedule, ("Found by exploration: the order of events; their times follow.",)
     )
     replayed = _again(text, result)
-    violated = result.failed.property
+    violated = result.schedule.violates
     stem = re.sub(r"[^\w@.-]+", "-", f"{Path(result.scenario.name).name}-{violated}")
     path = Path(options.out) / f"{stem}{SUFFIX}"
     write_text(path, [text])
@@ -183,12 +202,14 @@ def _words(options: Namespace) -> list[str]:
             words.append(f"--{flag.replace('_', '-')}")
         elif value is not None:
             words += [f"--{flag}", "all" if value == -1 else str(value)]
-    words += [f"--{flag}" for flag in ("liveness", "no-ops") if _is_set(options, flag)]
+    words += [f"--{flag}" for flag in SWITCHES if _is_set(options, flag)]
     words += [word for name in options.property for word in ("--property", name)]
     words += ["--reduce", options.reduce] if options.reduce else []
     words += [word for name, value in options.bounds.items() for word in (f"--{name}", str(value))]
     words += ["--jobs", str(options.jobs)] if options.jobs > 1 else []
-    return words + (["--search", "depth"] if options.search == "depth" else [])
+    words += ["--search", "depth"] if options.search == "depth" else []
+    words += ["--seconds", f"{options.seconds:g}"] if options.seconds else []
+    return words + (["--memory", str(options.memory)] if options.memory else [])
 
 
 def _is_set(options: Namespace, flag: str) -> bool:
