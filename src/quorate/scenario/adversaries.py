@@ -405,6 +405,35 @@ class HalfSent(Adversary):
         return (Crash(record.node, sends=self._dice.between(f"sends {self._syncs}", 0, 2)),)
 
 
+class ChangeOfRole(Adversary):
+    """Crashes a server that has just taken on another role, when few or none know of it yet.
+
+    Where all keep their roles for long, any server will do, so that things begin to change.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._steps = 0
+        self._quiet_steps = 0
+        self._patience = dice.between("patience", 20, 200)
+        self._crash_percent = dice.between("crash", 5, 50)
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        before, after = record.before, record.after
+        if record.node not in arena.servers or before is None or after is None:
+            return ()
+        changes = self._role(before) != self._role(after)
+        self._steps += 1
+        self._quiet_steps = 0 if changes else self._quiet_steps + 1
+        is_due = changes and self._dice.chance(f"crash {self._steps}", self._crash_percent)
+        if not (is_due or self._quiet_steps > self._patience) or not arena.may_crash():
+            return ()
+        self._quiet_steps = 0
+        sends = self._dice.between(f"sends {self._steps}", 0, 4)
+        return (Crash(record.node, sends=sends if sends < 4 else None),)
+
+
 def _between_servers(flight: Flight, arena: Arena) -> bool:
     return flight.source in arena.servers and flight.target in arena.servers
 
