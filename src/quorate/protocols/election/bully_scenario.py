@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from quorate.kernel import NodeId, Operation, ms
+from quorate.kernel import Operation, ms
 from quorate.protocols.election.bully import Bully
 from quorate.scenario.adversaries import ChangeOfRole, LeaderStrike
-from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
@@ -152,11 +151,6 @@ scenario = Scenario(
     },
     heal=ms(3500),
     mutants=MUTANTS,
-    # Time-outs that fire too early are beyond the model: few of them, and nobody is settled yet.
-    exploration=Exploration(
-        scripts=(Script((ASK,), {"server": NodeId("n1")}),),
-        eager=True,
-        crashes=1,
-        timers=2,
-    ),
+    # None by default: an exploration lets time-outs fire before messages that are under way, and
+    # so leaves the model. What holds even then is explored in the tests.
 )
