@@ -186,6 +186,8 @@ def _tell_bound(screen: Screen, result: Result) -> None:
     if result.growing:
         words = ", ".join(result.growing)
         screen.say(f"growing  {words}; what has no bound makes a space without end", "yellow")
+    if exploration.out_of_reach:
+        screen.say(f"beyond   not reached by this setting: {', '.join(exploration.out_of_reach)}")
     for name in result.unreached:
         word = "fail" if result.verdict.value == "fail" and not result.failed else "unknown"
         told = claim(result.scenario, name)

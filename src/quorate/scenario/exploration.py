@@ -46,8 +46,8 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
         crashes: how many crashes may happen in all, each at any cut of any step.
         timers: how many timers of servers may fire in all; None for no limit. Those of clients
             never fire, so clients wait for their answers.
-        newest_only: whether a message takes the place of an earlier one of its type that is still
-            under way on its link, which is lost: far fewer states, none with old messages.
+        newest_only: whether a message takes the place of an earlier one that is still under way on
+            its link, which is lost: far fewer states, none with old messages.
         channel: how many messages may be under way on one directed link; None for no limit.
         bounds: named limits of the protocol's own, such as ballots or terms; each is a flag.
         within: whether a server's state is inside the bounds. A state outside is neither counted
@@ -56,6 +56,8 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
             which differ by a renaming of these are one state to the symmetry reduction.
         ends: whether the servers may come to rest like this, with nothing left that could happen.
             Anywhere else that is a `deadlock`. None if they may come to rest anywhere.
+        out_of_reach: names of `sometimes` properties that this configuration cannot reach, because
+            what they need is switched off or too far; the result lists them.
         linearizable: whether the clients' history is part of the state, and is judged.
     """
 
@@ -74,6 +76,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     within: Callable[[Any, Mapping[str, int]], bool] | None = None
     interchangeable: Callable[[Sequence[NodeId]], Sequence[NodeId]] | None = None
     ends: Callable[[Sequence[Any]], bool] | None = None
+    out_of_reach: tuple[str, ...] = ()
     linearizable: bool = True
 
     def in_words(self) -> list[str]:

@@ -15,6 +15,7 @@ from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.parallel import Load, Told, search_together
 from quorate.explore.exhaustive.ready import How, Ready, make_ready
 from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search
+from quorate.explore.exhaustive.sleep import SleepSearch
 from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import Exploration
 from quorate.scenario.scenario import Scenario
@@ -134,7 +135,8 @@ def explore(
 def _alone(
     ready: Ready, how: How, fork: Fork | None, report: Callable[[Progress], None] | None
 ) -> Result:
-    search = Search(ready.space, how.limits, ready.exploration.ends)
+    kind = SleepSearch if "sleep" in how.reduce else Search
+    search = kind(ready.space, how.limits, ready.exploration.ends)
     search.run(report)
     schedule = None
     if search.failed is not None:
@@ -162,6 +164,7 @@ def _alone(
 def _result(ready: Ready, how: How, told: Told, jobs: int = 1) -> Result:
     claims = ready.scenario.properties or ()
     hopes = [claim.name for claim in claims if claim.kind is PropertyKind.SOMETIMES]
+    hopes = [name for name in hopes if name not in ready.exploration.out_of_reach]
     return Result(
         scenario=ready.scenario,
         exploration=ready.exploration,

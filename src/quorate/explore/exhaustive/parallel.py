@@ -110,10 +110,8 @@ class Share(Search):
         """Expand the level; the new fingerprints, by their arbiters."""
         level, self._frontier = self._frontier, type(self._frontier)()
         candidates, recent = self._candidates, self._recent
-        limit = self._limits.depth
         for count, (number, depth, print_, state) in enumerate(level):
-            if limit is not None and depth >= limit:
-                self.stopped = f"depth {limit}"
+            if self._is_too_deep(depth):
                 break
             if count % 2_000 == 0:
                 self._look()
@@ -190,6 +188,8 @@ def search_together(
         raise Mistake(f"--jobs is 1 to {MOST_JOBS}, not {jobs}")
     if not limits.is_breadth_first or limits.judges_liveness or limits.keeps_going:
         raise Mistake("depth-first search, liveness and counting on take one process: --jobs 1")
+    if "sleep" in how.reduce:
+        raise Mistake("sleep sets take one process: --jobs 1")
     together = _Together(load, how, jobs)
     try:
         return together.run(report)

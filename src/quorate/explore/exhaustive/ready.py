@@ -14,13 +14,16 @@ from quorate.explore.exhaustive.search import Limits, check_limits
 from quorate.explore.exhaustive.space import SPACES, Space, messages_add_up
 from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.report import mutant_of
-from quorate.kernel.node import step
 from quorate.scenario.exploration import NETWORKS, Exploration
 from quorate.scenario.scenario import Scenario
-from quorate.simulate.self_check import checked_step
+from quorate.simulate.self_check import checked_at_first, checked_step
 
-REDUCTIONS = ("symmetry",)
-"""What lets fewer states be visited; see docs/exploring.md for what each is sound for."""
+REDUCTIONS = ("symmetry", "sleep")
+"""What lets fewer states be visited, or transitions be made; see docs/exploring.md for what each
+is sound for."""
+
+CHECKED = 200
+"""So many steps are run twice in any case, to refuse a node that is no function of its input."""
 
 
 class How(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,8 @@ class Ready(NamedTuple):
 def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     """The space of a scenario. Raises Mistake for bounds that make no sense."""
     check_limits(how.limits)
+    if "sleep" in how.reduce and how.limits.judges_liveness:
+        raise Mistake("sleep is not sound for liveness: it leaves out transitions; choose one")
     exploration = changed(fork.exploration if fork else exploration_of(scenario), how.changes)
     explored = judged_by(scenario.explored(exploration), how.only)
     model = model_of(scenario, exploration)
@@ -52,7 +57,7 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     moves = Moves(
         explored,
         exploration,
-        checked_step if how.self_check else step,
+        checked_step if how.self_check else checked_at_first(CHECKED),
         keeps_history=model is not None,
         keeps_no_ops=how.keeps_no_ops or exploration.network == "fifo",
         messages_add_up=messages_add_up(kind, exploration),
@@ -137,6 +142,8 @@ def reduced(
     for name in names:
         if name not in REDUCTIONS:
             raise Mistake(f"no reduction is called {name!r}; there are {', '.join(REDUCTIONS)}")
+    if "sleep" in names:
+        _check_sleep(exploration, names)
     if "symmetry" not in names:
         return space
     if exploration.interchangeable is None:
@@ -147,3 +154,16 @@ def reduced(
             if value in ids:
                 raise Mistake(f"a client's {name} is {value}, so {value} is not interchangeable")
     return Symmetric(space, ids)
+
+
+def _check_sleep(exploration: Exploration, names: Sequence[str]) -> None:
+    """Refuse sleep sets where moves of different nodes are not independent, or names change."""
+    why = ""
+    if "symmetry" in names:
+        why = "moves have other names in the state that stands for an orbit; choose one of the two"
+    elif exploration.network == "rpc":
+        why = "on the network rpc a call is a step of two nodes"
+    elif exploration.channel is not None or exploration.newest_only:
+        why = "where messages hinder or replace each other, no two moves are independent"
+    if why:
+        raise Mistake(f"sleep is not sound here: {why}")

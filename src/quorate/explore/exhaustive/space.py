@@ -41,7 +41,7 @@ class Space:
         self._first: State | None = None
         self._newest_only = exploration.newest_only
         self._must_look = not messages_add_up(type(self), exploration)
-        self._kinds: dict[int, tuple[object, ...] | None] = {}
+        self._links: dict[int, tuple[object, ...] | None] = {}
 
     def roots(self) -> list[tuple[int, State, tuple[Way, ...]]]:
         """Every state in which all nodes have begun: fingerprint, state, and the ways to it."""
@@ -170,8 +170,8 @@ class Space:
         if move.crash:
             left = [envelope for envelope in left if not self._dies(envelope, move.slot)]
         if self._newest_only and move.sends:
-            newer = {self._kind(sent) for sent in move.sends} - {None}
-            left = [envelope for envelope in left if self._kind(envelope) not in newer]
+            links = {self._risky_link(sent) for sent in move.sends} - {None}
+            left = [envelope for envelope in left if self._risky_link(envelope) not in links]
         left += move.sends
         left.sort()
         return tuple(left)
@@ -188,13 +188,14 @@ class Space:
         """Whether the message dies with the node of that slot, because it sent it to itself."""
         return self.moves.targets[envelope] == slot and self.moves.is_to_itself(envelope)
 
-    def _kind(self, envelope: int) -> tuple[object, ...] | None:
-        """The link and the type of a message between two servers; None for all others."""
-        known = self._kinds.get(envelope, ())
+    def _risky_link(self, envelope: int) -> tuple[object, ...] | None:
+        """The link of a message between two servers; None for all others."""
+        known = self._links.get(envelope, ())
         if known == ():
-            source, target, message = self.moves.envelopes[envelope]
-            known = (source, target, type(message)) if self.moves.is_at_risk(envelope) else None
-            self._kinds[envelope] = known
+            known = None
+            if self.moves.is_at_risk(envelope):
+                known = self.moves.envelopes[envelope][:2]
+            self._links[envelope] = known
         return known
 
     def _is_crowded(self, messages: tuple[int, ...]) -> bool:

@@ -1,10 +1,13 @@
 """How Raft is tried: a key-value store under every fault and adversary, in each configuration."""
 
-from quorate.kernel import ms
+from collections.abc import Mapping
+
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.consensus.raft import Raft
 from quorate.protocols.consensus.raft_mutants import MUTANTS
-from quorate.protocols.consensus.raft_state import Config
+from quorate.protocols.consensus.raft_state import FOLLOWER, Config
 from quorate.scenario.adversaries import all_adversaries
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload, append_key_value
 
@@ -16,6 +19,38 @@ def role(node: Raft) -> str:
 
 NO_PRE_VOTE = Config(snapshot_every=5, max_entries=3, pre_vote=False, check_quorum=False)
 PLAIN = Config(max_entries=3, pre_vote=False, check_quorum=False, no_op=False, batching=False)
+
+BARE = Config(
+    max_entries=1,
+    max_in_flight=1,
+    snapshot_every=0,
+    pre_vote=False,
+    check_quorum=False,
+    no_op=False,
+    batching=False,
+)
+"""Without all that hides Figure 8: what is left is the paper's Figure 2."""
+
+
+def within(node: Raft, bounds: Mapping[str, int]) -> bool:
+    """Whether a server is within the bounds of an exploration.
+
+    `terms` bounds its term, `log` the entries of its log, `rounds` how often it sends to all in one
+    term, and `candidates` says how many servers, the first ones, stand for election.
+    """
+    is_candidate = node.role != FOLLOWER
+    return (
+        node.current_term <= bounds["terms"]
+        and node.last_index <= bounds["log"]
+        and node.round <= bounds["rounds"]
+        and (not is_candidate or node.peers.index(node.id) < bounds["candidates"])
+    )
+
+
+def puts(value: str, server: str) -> Script:
+    """A client that writes once, through this server."""
+    return Script((Operation("put", "x", value),), {"server": NodeId(server), "retry": 0})
+
 
 scenario = Scenario(
     name="raft",
@@ -56,6 +91,19 @@ scenario = Scenario(
         "fault ClockStep": 10,
     },
     mutants=MUTANTS,
+    # Figure 8 fits: two servers in turn lead four terms, with an entry each.
+    exploration=Exploration(
+        nodes=3,
+        fields={"config": BARE},
+        scripts=(puts("a", "n1"), puts("b", "n2")),
+        eager=True,
+        network="rpc",
+        newest_only=True,
+        timers=4,
+        bounds={"terms": 4, "log": 1, "rounds": 2, "candidates": 2},
+        within=within,
+        out_of_reach=("a_snapshot_is_installed",),
+    ),
     modules=tuple(
         f"quorate.protocols.consensus.raft_{part}"
         for part in (
