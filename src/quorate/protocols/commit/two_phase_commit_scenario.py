@@ -4,7 +4,14 @@ from functools import partial
 
 from quorate.kernel import NodeId, Operation, Set, ms
 from quorate.protocols.commit.two_phase_commit import Presumption, TwoPhaseCommit
-from quorate.scenario.adversaries import LEADER, LeaderStrike, PartialBroadcast, Reboots
+from quorate.scenario.adversaries import (
+    LEADER,
+    Echoes,
+    HalfSent,
+    LeaderStrike,
+    PartialBroadcast,
+    Reboots,
+)
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
@@ -187,7 +194,7 @@ scenario = Scenario(
     workload=Workload(model="transaction", draw=transact, interval=ms(60), slots=30),
     crashes=4,
     role=role,
-    adversaries=(partial(LeaderStrike, leads), PartialBroadcast, Reboots),
+    adversaries=(partial(LeaderStrike, leads), Echoes, HalfSent, PartialBroadcast, Reboots),
     duration=ms(3000),
     heal=ms(1800),
     minima={
