@@ -181,7 +181,7 @@ def test_memory_that_runs_out_makes_the_verdict_unknown() -> None:
     budget = Budget(seconds=None, memory_bytes=2_000_000)
     result = check_history(impossible_sum(), model_named("counter"), budget)
     assert result.verdict is Verdict.UNKNOWN
-    assert "2000000 bytes" in result.reason
+    assert "1 MB" in result.reason
 
 
 def test_memory_stays_within_its_budget() -> None:

@@ -160,7 +160,7 @@ class _Check:
         if self.steps >= self.budget.steps:
             return f"the budget of {self.budget.steps} steps was used up"
         if self.deadline is not None and monotonic() >= self.deadline:
-            return f"the budget of {self.budget.seconds} s was used up"
+            return f"the budget of {self.budget.seconds:g} s was used up"
         return ""
 
     def _take_turn(self, turn: _Turn, steps: int) -> None:
@@ -195,7 +195,8 @@ class _Check:
         largest = max(held, key=held.__getitem__, default=turn)
         if held.get(largest, 0) <= used:
             largest = turn
-        largest.end(Verdict.UNKNOWN, f"the budget of {self.budget.memory_bytes} bytes was used up")
+        megabytes = self.budget.memory_bytes >> 20
+        largest.end(Verdict.UNKNOWN, f"the budget of {megabytes} MB was used up")
         self.room.free = self.budget.memory_bytes - sum(held.values()) + held.get(largest, 0)
 
 

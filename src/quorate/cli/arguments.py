@@ -204,6 +204,25 @@ def _explore_options(parser: Parser) -> None:
     parser.add_argument(
         "--property", metavar="NAME", action="append", default=[], help="judge by this one only"
     )
+    parser.add_argument("--reduce", default="", help="symmetry, sleep: visit less")
+    parser.add_argument(
+        "--liveness", action="store_true", help="judge `eventually` too; keeps all transitions"
+    )
+    _bound_options(parser)
+    parser.add_argument(
+        "--search", choices=("breadth", "depth"), default="breadth", help="default breadth"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="count on after a failure")
+    parser.add_argument(
+        "--no-ops", action="store_true", help="messages that change nothing arrive all the same"
+    )
+    parser.add_argument("--self-check", action="store_true", help="run every step twice")
+    parser.add_argument("--out", metavar="DIR", default=".", help="where to write what is found")
+    parser.add_argument("--html", metavar="FILE", help="write the failure as a page for a browser")
+
+
+def _bound_options(parser: Parser) -> None:
+    """How far an exploration goes, and what it may use."""
     parser.add_argument("--crashes", type=_whole, help="how many crashes may happen, at any cut")
     parser.add_argument("--timers", type=_whole_or_all, help="how many timers may fire; or all")
     parser.add_argument("--channel", type=_count, help="messages under way on one link at most")
@@ -212,20 +231,6 @@ def _explore_options(parser: Parser) -> None:
     parser.add_argument("--states", type=_count, help="stop after so many")
     parser.add_argument("--seconds", type=_positive, help="stop after so long")
     parser.add_argument("--memory", type=_count, help="MiB; default 70 %% of what is free")
-    parser.add_argument(
-        "--search", choices=("breadth", "depth"), default="breadth", help="default breadth"
-    )
-    parser.add_argument("--keep-going", action="store_true", help="count on after a failure")
-    parser.add_argument(
-        "--no-ops", action="store_true", help="messages that change nothing arrive all the same"
-    )
-    parser.add_argument("--reduce", default="", help="symmetry, sleep: visit less")
-    parser.add_argument(
-        "--liveness", action="store_true", help="judge `eventually` too; keeps all transitions"
-    )
-    parser.add_argument("--self-check", action="store_true", help="run every step twice")
-    parser.add_argument("--out", metavar="DIR", default=".", help="where to write what is found")
-    parser.add_argument("--html", metavar="FILE", help="write the failure as a page for a browser")
 
 
 def _mutants_options(parser: Parser) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from time import monotonic
@@ -169,9 +170,8 @@ def _campaign(
             is_over |= bool(tally.failures) and not keep_going
             while not is_over and len(running) < 2 * jobs and (stop is None or next_seed < stop):
                 count = CHUNK if stop is None else min(CHUNK, stop - next_seed)
-                checked = next_seed == tally.first
-                task = pool.submit(try_seeds, tally.aim, next_seed, count, keep_going, checked)
-                running.add(task)
+                task = (tally.aim, next_seed, count, keep_going, next_seed == tally.first)
+                running.add(pool.submit(try_seeds, *task))
                 next_seed += count
             if not running:
                 return
@@ -184,6 +184,10 @@ def _campaign(
                 for future in running:
                     future.cancel()
                 running = {future for future in running if not future.cancelled()}
+    except BrokenProcessPool as error:
+        tally.interrupted = True
+        told = f"a worker process died after {tally.runs} runs, perhaps for want of memory"
+        raise Mistake(f"{told}; --jobs 1 goes on without workers") from error
     except KeyboardInterrupt:
         tally.interrupted = True
         for future in running:

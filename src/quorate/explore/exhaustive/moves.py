@@ -206,6 +206,12 @@ class Moves:
         self.sometimes = [Claim(p, scenario.node) for p in of[PropertyKind.SOMETIMES]]
         self.eventually = [Claim(p, scenario.node) for p in of[PropertyKind.EVENTUALLY]]
         self._each_step = of[PropertyKind.EACH_STEP]
+        self.fenced: set[tuple[int, int]] = set()
+        self.count = 0
+        self._begin_tables()
+
+    def _begin_tables(self) -> None:
+        """Nothing has been met yet."""
         self.locals: list[Local] = []
         self.local_prints: list[int] = []
         self.arrivals: list[dict[int, tuple[Way, ...]]] = []
@@ -217,8 +223,6 @@ class Moves:
         self.envelope_prints: list[int] = []
         self.targets: list[int] = []
         self._known_envelopes: dict[int, int] = {}
-        self.fenced: set[tuple[int, int]] = set()
-        self.count = 0
 
     @property
     def steps(self) -> int:
