@@ -252,6 +252,29 @@ def test_a_file_that_cannot_be_written(quorate_command: Quorate, tmp_path: Path)
     assert not list(tmp_path.glob("**/.x*"))
 
 
+def test_a_device_is_written_to_and_not_replaced(quorate_command: Quorate) -> None:
+    told = quorate_command(
+        "run", "paxos", "--seed", "1", "--html", os.devnull, "--trace", os.devnull
+    )
+    assert told.code == 0
+    assert not Path(os.devnull).is_file()
+
+
+def test_a_link_is_followed(quorate_command: Quorate, tmp_path: Path) -> None:
+    (tmp_path / "link.html").symlink_to(tmp_path / "page.html")
+    assert quorate_command("run", "paxos", "--seed", "1", "--html", "link.html").code == 0
+    assert (tmp_path / "link.html").is_symlink()
+    assert "<html" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_a_worker_that_dies_loses_nothing_else(quorate_command: Quorate, tmp_path: Path) -> None:
+    source = Path(LOCK.rpartition(":")[0]).read_text("utf-8")
+    deadly = "\n\n@always\ndef dies(nodes):\n    __import__('os')._exit(1)\n"
+    (tmp_path / "deadly.py").write_text(source + deadly)
+    told = quorate_command("hunt", "./deadly.py:Lock", "--jobs", "2")
+    assert "a worker process died after 0 runs" in told.mistake()
+
+
 def test_options_of_the_demo_reach_the_hunts(monkeypatch: pytest.MonkeyPatch) -> None:
     from quorate.cli import demo
 

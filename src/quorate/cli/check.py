@@ -17,7 +17,7 @@ def main(options: Namespace) -> int:
     screen = Screen(options.json)
     model = model_named(options.model)
     started = monotonic()
-    history = read_history(options.history, options.format, options.memory * MEGABYTE)
+    history = read_history(options.file, options.format, options.memory * MEGABYTE)
     budget = Budget(10**12, options.seconds, options.memory * MEGABYTE)
     result = check_history(history, model, budget, split=not options.no_split)
     seconds = monotonic() - started
@@ -31,7 +31,7 @@ def main(options: Namespace) -> int:
     screen.json(
         {
             "command": "check",
-            "history": options.history,
+            "history": options.file,
             "model": options.model,
             "verdict": result.verdict.value,
             "reason": result.reason,
@@ -56,7 +56,7 @@ def _tell(screen: Screen, result: Result, operations: int, seconds: float) -> No
     screen.say(
         f"bound    {operations:,} operations{parts}; {result.steps:,} steps in {seconds:.2f} s"
     )
-    if result.verdict is Verdict.UNKNOWN:
+    if result.verdict is Verdict.UNKNOWN and keys > 1:
         for part in result.parts:
             if part.verdict is Verdict.UNKNOWN and part.reason:
                 screen.say(f"unknown  key {part.key}: {part.reason}", "yellow")

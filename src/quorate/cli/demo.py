@@ -27,6 +27,8 @@ def main(options: Namespace) -> int:
     started = monotonic()
     run_campaign(screen, broken, _hunt_options(LIMIT_MINUTES, options.out))
     entry = None
+    if broken.interrupted:
+        raise KeyboardInterrupt
     if broken.failures:
         found = broken.failures[0]
         seconds = monotonic() - started

@@ -41,15 +41,47 @@ def write_text(path: str | os.PathLike[str], parts: Iterable[str]) -> str:
 
     An interruption leaves the old file or the new one, never half of it.
     """
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    target, draft = _places(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(parts)
-        draft.replace(target)
+        if draft != target:
+            draft.replace(target)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
+        if draft != target:
+            with suppress(OSError):
+                draft.unlink()
         raise Mistake(f"cannot write {path}: {error.strerror}") from error
     return str(path)
+
+
+def expect_writable(options: Namespace) -> None:
+    """Find out before all the work whether its results can be written. Raises Mistake if not."""
+    for name in ("html", "trace", "shiviz", "history", "export_ordered"):
+        path = getattr(options, name, None)
+        if path:
+            _expect_writable(path, path)
+    folder = getattr(options, "out", None)
+    if folder:
+        _expect_writable(os.path.join(folder, ".quorate"), folder)
+
+
+def _expect_writable(path: str, told: str) -> None:
+    target, draft = _places(path)
+    if draft == target and not target.is_dir():
+        return  # Opening a pipe would wait for its reader.
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+        draft.unlink()
+    except OSError as error:
+        raise Mistake(f"cannot write {told}: {error.strerror}") from error
+
+
+def _places(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """The file, and where to write it until it is whole: devices and pipes take it at once."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        return Path(path), Path(path)
+    target = Path(os.path.realpath(path))
+    return target, target.with_name(f".{target.name}.{os.getpid()}")

@@ -37,7 +37,12 @@ def main(options: Namespace) -> int:
     tally = _begin(options, screen)
     screen.note(f"hunting {tally.aim.name} from seed {tally.first + tally.runs}")
     started = monotonic()
-    run_campaign(screen, tally, options)
+    try:
+        run_campaign(screen, tally, options)
+    except Mistake:
+        if tally.runs:
+            screen.note(f"go on    {_keep_state(tally, options)}")
+        raise
     seconds = monotonic() - started
     entries = [
         tell_found(screen, tally.aim, failure, options, is_first=index == 0)
