@@ -6,13 +6,12 @@ is passed. Tasks and results are plain data.
 
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -290,15 +289,24 @@ def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
     context: Any = get_context("spawn")
     count = jobs or cores()
     with ProcessPoolExecutor(count, context, initializer=ignore_interrupts) as pool:
-        is_main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
-        try:
+        with _interrupts_wait():
             for _ in range(count):
                 pool.submit(ignore_interrupts)  # Starts a process, which inherits the deafness.
-        finally:
-            if is_main:
-                signal.signal(signal.SIGINT, before)
         yield pool
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """In here Ctrl-C is heard by nobody yet, and processes that are started never hear it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # It would let interrupts through when it starts.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class SerialExecutor(Executor):
