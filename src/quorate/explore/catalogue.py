@@ -35,6 +35,7 @@ CATALOGUE = {
     "three-phase-commit": "quorate.protocols.commit.three_phase_commit_scenario",
     "two-phase-commit": "quorate.protocols.commit.two_phase_commit_scenario",
     "vr": "quorate.protocols.consensus.vr_scenario",
+    "zab": "quorate.protocols.consensus.zab_scenario",
 }
 """Modules with a value `scenario`, by the name that the command line takes."""
 
