@@ -29,6 +29,7 @@ SCHEDULES = st.builds(
     nodes=st.integers(0, 9),
     configuration=st.sampled_from(["", "plain", "two phases"]),
     violates=st.sampled_from(["", "agreement"]),
+    only=st.sampled_from([(), ("agreement",), ("agreement", "Chosen")]),
     seed=st.none() | st.integers(0, 2**63),
     entries=st.lists(ENTRIES, max_size=6, unique_by=lambda entry: entry[0]).map(dict),
     faults=st.dictionaries(LABELS, st.lists(FAULTS, min_size=1, max_size=3), max_size=3),
@@ -54,7 +55,16 @@ def test_causes_read_back(schedule: Schedule, cause: tuple[str, int]) -> None:
 @given(SCHEDULES)
 def test_its_size_counts_every_decision_and_every_fault(schedule: Schedule) -> None:
     lines = format_schedule(schedule).splitlines()
-    about = ("quorate", "scenario", "nodes", "configuration", "violates", "seed", "in this order:")
+    about = (
+        "quorate",
+        "scenario",
+        "nodes",
+        "configuration",
+        "violates",
+        "only",
+        "seed",
+        "in this order:",
+    )
     stated = [line for line in lines if line and not line.startswith(about)]
     events = [item for item in schedule.order or [] if isinstance(item, tuple)]
     assert schedule.decisions() == len(stated) - len(events)

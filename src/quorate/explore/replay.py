@@ -83,7 +83,7 @@ class Replayed(msgspec.Struct):
 
 def scenario_of(schedule: Schedule) -> Scenario:
     """The scenario that a schedule is for. Raises Mistake if there is none."""
-    scenario = load(Aim(schedule.scenario, nodes=schedule.nodes))
+    scenario = load(Aim(schedule.scenario, nodes=schedule.nodes)).judged_by(schedule.only)
     if schedule.configuration != EXPLORED:
         return scenario
     exploration = scenario.exploration or Exploration()

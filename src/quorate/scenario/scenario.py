@@ -1,7 +1,7 @@
 """What to try: the value that stands beside a protocol and that every judge takes."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -175,6 +175,22 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             each_client=tuple(script.fields for script in exploration.scripts),
             ordered_links=False,
             heal=0,
+        )
+
+    def judged_by(self, names: Sequence[str]) -> "Scenario":
+        """The scenario with no other properties and monitors than these; with all, if none."""
+        if not names:
+            return self
+        claims = {claim.name: claim for claim in self.properties or ()}
+        monitors = {kind.__name__: kind for kind in self.monitors}
+        for name in names:
+            if name not in claims and name not in monitors:
+                known = ", ".join((*claims, *monitors)) or "none"
+                raise Mistake(f"{self.name} has no property {name!r}; it has {known}")
+        return msgspec.structs.replace(
+            self,
+            properties=tuple(claims[name] for name in names if name in claims),
+            monitors=tuple(monitors[name] for name in names if name in monitors),
         )
 
     def conditions(self, seed: int | None) -> Conditions:

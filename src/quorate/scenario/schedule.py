@@ -37,6 +37,7 @@ class Schedule(msgspec.Struct, kw_only=True):
         nodes: number of servers; 0 for the scenario's own.
         configuration: name of the scenario's configuration; "" for the first.
         violates: the property that fails, or "".
+        only: the properties and monitors that judge; all, if none is named.
         seed: where the schedule came from, for people to read.
         entries, faults: the tape of a timed schedule. An ordered one has entries for choices only.
         order: for an ordered schedule, its events and faults, first to last.
@@ -47,6 +48,7 @@ class Schedule(msgspec.Struct, kw_only=True):
     nodes: int = 0
     configuration: str = ""
     violates: str = ""
+    only: tuple[str, ...] = ()
     seed: int | None = None
     entries: dict[Label, Any] = {}
     faults: dict[Label, list[Fault]] = {}
@@ -74,6 +76,8 @@ def format_schedule(schedule: Schedule, comments: tuple[str, ...] = ()) -> str:
         lines.append(f"configuration {schedule.configuration}")
     if schedule.violates:
         lines.append(f"violates {schedule.violates}")
+    if schedule.only:
+        lines.append(f"only {' '.join(schedule.only)}")
     if schedule.seed is not None:
         lines.append(f"seed {schedule.seed}")
     lines.append("")
@@ -134,6 +138,8 @@ def _parse_line(schedule: Schedule, line: str, cause: str) -> None:
         schedule.order = []
     elif word in ("scenario", "configuration", "violates"):
         setattr(schedule, word, rest)
+    elif word == "only":
+        schedule.only = tuple(rest.split())
     elif word in ("nodes", "seed"):
         if not rest.isdecimal() or len(rest) > 19:
             raise ValueError(f"expected a whole number after {word}, found {rest!r}")

@@ -124,6 +124,8 @@ def explore(
         changes=changes,
     )
     ready = make_ready(scenario, how, fork)
+    if fork is not None:
+        fork = msgspec.structs.replace(fork, scenario=fork.scenario.judged_by(how.only))
     if jobs == 1:
         return _alone(ready, how, fork, report)
     if fork is not None:
@@ -145,6 +147,7 @@ def _alone(
             schedule = schedule_of(ready.scenario, search.failed, moves)
         else:
             schedule = schedule_of(fork.scenario, search.failed, moves, fork.prefix)
+        schedule.only = how.only
     told = Told(
         search.progress,
         search.failed,

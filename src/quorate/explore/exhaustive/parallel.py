@@ -204,7 +204,7 @@ class _Together:
 
     def __init__(self, load: Load, how: How, jobs: int) -> None:
         self._began = monotonic()
-        self._limits = how.limits
+        self._limits, self._only = how.limits, how.only
         self._reports: list[Report] = []
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
@@ -283,7 +283,7 @@ class _Together:
         return Told(
             self._progress(),
             Failed(first.property, (), first.transitions) if first else None,
-            first.schedule if first else None,
+            msgspec.structs.replace(first.schedule, only=self._only) if first else None,
             frozenset().union(*(each.reached for each in reports)),
             stopped,
             sum(each.undecided for each in reports),

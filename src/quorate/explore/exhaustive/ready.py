@@ -51,7 +51,7 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     if "sleep" in how.reduce and how.limits.judges_liveness:
         raise Mistake("sleep is not sound for liveness: it leaves out transitions; choose one")
     exploration = changed(fork.exploration if fork else exploration_of(scenario), how.changes)
-    explored = judged_by(scenario.explored(exploration), how.only)
+    explored = scenario.explored(exploration).judged_by(how.only)
     model = model_of(scenario, exploration)
     kind = SPACES[exploration.network]
     moves = Moves(
@@ -68,23 +68,6 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     if fork is not None:
         begin(fork, space, moves, memories)
     return Ready(explored, exploration, reduced(space, explored, exploration, how.reduce))
-
-
-def judged_by(scenario: Scenario, names: Sequence[str]) -> Scenario:
-    """The scenario with no other properties and monitors than these; with all, if none is named."""
-    if not names:
-        return scenario
-    claims = {claim.name: claim for claim in scenario.properties or ()}
-    monitors = {kind.__name__: kind for kind in scenario.monitors}
-    for name in names:
-        if name not in claims and name not in monitors:
-            known = ", ".join((*claims, *monitors)) or "none"
-            raise Mistake(f"{scenario.name} has no property {name!r}; it has {known}")
-    return msgspec.structs.replace(
-        scenario,
-        properties=tuple(claims[name] for name in names if name in claims),
-        monitors=tuple(monitors[name] for name in names if name in monitors),
-    )
 
 
 def exploration_of(scenario: Scenario) -> Exploration:
