@@ -175,6 +175,49 @@ def _cpu_seconds(pid: int) -> float:
         return 0.0
 
 
+# A user's own protocol
+
+MINE = """
+from collections.abc import Mapping
+
+from quorate.scenario.exploration import Exploration
+from quorate.scenario.scenario import Scenario
+from {module} import Counter
+
+
+def within(node: Counter, bounds: Mapping[str, int]) -> bool:
+    return node.heard <= bounds["most_heard"]
+
+
+scenario = Scenario(
+    name="mine",
+    node=Counter,
+    nodes=2,
+    exploration=Exploration(
+        nodes=2, timers=None, channel=2, bounds={{"most_heard": 3}}, within=within
+    ),
+)
+"""
+
+
+def test_a_scenario_beside_says_what_is_explored(quorate_command: Quorate) -> None:
+    name = write(limit=5)
+    module = Path(name.partition(":")[0]).stem
+    Path(f"{module}_scenario.py").write_text(MINE.format(module=module), encoding="utf-8")
+    told = quorate_command("explore", name)
+    assert told.code == 0, told.out + told.err
+    assert "bound    2 servers, network multiset, crashes 0, timers without limit" in told.out
+    assert "most_heard 3" in told.out
+    assert "exhausted" in told.out
+    wider = quorate_command("explore", name, "--most-heard", 5)
+    assert wider.code == 1
+    assert "violates few" in wider.out
+    (schedule,) = Path().glob("*-few.schedule")
+    assert "it still violates few" in quorate_command("replay", schedule).out
+    wrong = quorate_command("explore", name, "--most-herd", 5)
+    assert "did you mean --most-heard?" in wrong.mistake()
+
+
 # Finished
 
 

@@ -69,6 +69,55 @@ def test_a_failing_hunt_shows_its_schedule_and_the_command_that_replays_it(
     assert "it still violates one_holder" in told.stdout
 
 
+EXPLORING = """
+from lock import Lock
+from quorate.scenario.scenario import Scenario
+
+def test_two_holders(quorate):
+    quorate.explore(Lock, timers=4)
+
+def test_one_alone(quorate):
+    result = quorate.explore(Scenario(name="mine", node=Lock, nodes=1), timers=2)
+    assert result.is_exhausted
+
+def test_never(quorate):
+    quorate.explore(Lock, timers=1)
+
+def test_not_all(quorate):
+    quorate.explore(Scenario(name="mine", node=Lock, nodes=1), timers=2, states=2)
+
+def test_a_bound_that_is_none(quorate):
+    quorate.explore("paxos", balots=2)
+"""
+
+
+def test_a_failing_exploration_shows_its_path_and_the_command_that_replays_it(
+    folder: pytest.Pytester,
+) -> None:
+    folder.makepyfile(test_lock=EXPLORING)
+    result = folder.runpytest()
+    result.assert_outcomes(passed=1, failed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*lock.py:Lock violates one_holder: At most one node holds the lock.*",
+            "*a shortest way has 4 transitions; * states visited*",
+            "*quorate schedule 1*",
+            "*violates one_holder*",
+            "*in this order:*",
+            "*fire n? Want #0*",
+            "*replay: quorate replay *.schedule*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*lock.py:Lock never reaches is_held in all its * states:*"])
+    result.stdout.fnmatch_lines(["*lock.py:Lock: * states decide nothing, as there may be more:*"])
+    result.stdout.fnmatch_lines(["*declares no bound 'balots'*"])
+    line = next(line for line in result.outlines if "replay: quorate replay" in line)
+    words = [sys.executable, "-m", "quorate.cli.main", "replay", line.split()[-1]]
+    told = subprocess.run(words, capture_output=True, text=True, cwd=folder.path, check=False)
+    assert told.returncode == 1, told.stderr
+    assert "it still violates one_holder" in told.stdout
+
+
 def test_hunts_that_find_nothing_pass(folder: pytest.Pytester) -> None:
     folder.makepyfile(test_lock=TESTS.replace("seeds=4, faults=()", "seeds=40, seed=1"))
     folder.runpytest("-k", "not test_class").assert_outcomes(passed=3)

@@ -70,6 +70,12 @@ def provide(scenario: Scenario, name: str) -> str:
     return name
 
 
+def withdraw(name: str) -> None:
+    """Let the name mean again what it means to every process."""
+    if _provided.pop(name, None) is not None:
+        load.cache_clear()
+
+
 @lru_cache(maxsize=64)
 def load(aim: Aim) -> Scenario:
     """The scenario of an aim. Raises Mistake for a name that means nothing."""

@@ -1,7 +1,8 @@
-"""Quorate in pytest: a fixture that hunts, and schedules kept as regression tests for ever.
+"""Quorate in pytest: a fixture that hunts and explores, and schedules kept as tests for ever.
 
     def test_store(quorate):
         quorate.hunt(MyNode, seeds=200)
+        quorate.explore(MyNode, timers=3)
 
 Every `*.schedule` file that pytest comes across is a test too: it passes once the run that the file
 describes no longer fails. Nothing of Quorate is imported until one of the two is used.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from quorate.explore.exhaustive import Result
     from quorate.explore.hunt import Found, Tally
     from quorate.explore.replay import Replayed
     from quorate.kernel.node import Node
@@ -79,6 +81,44 @@ class Quorate:
             )
         return tally
 
+    def explore(
+        self,
+        target: "Target",
+        *,
+        states: int | None = 1_000_000,
+        seconds: float | None = None,
+        self_check: bool = False,
+        reduce: tuple[str, ...] = (),
+        **bounds: Any,
+    ) -> "Result":
+        """Visit every state within the bounds; returns what was covered.
+
+        Args:
+            target: a name as on the command line, a node class, or a scenario.
+            states, seconds: where to stop although there is more, which fails.
+            self_check, reduce: as `quorate.explore.exhaustive.explore`.
+            bounds: other values for fields of the scenario's `Exploration`, and by name for its
+                `bounds`: `timers=3, crashes=1, ballots=2`.
+
+        Raises AssertionError for a property that fails, with a shortest way to where it does as a
+        schedule, and the command that replays it; for a `sometimes` that holds nowhere; and for a
+        space that was not exhausted.
+        """
+        __tracebackhide__ = True
+        from quorate.explore.catalogue import Aim, load
+        from quorate.explore.exhaustive import Limits, explore
+
+        result = explore(
+            load(Aim(_name_of(target))),
+            limits=Limits(states=states, seconds=seconds),
+            self_check=self_check,
+            reduce=reduce,
+            **bounds,
+        )
+        if result.verdict.exit_code:
+            raise AssertionError(self._told_exploration(result))
+        return result
+
     def replay(self, path: str | Path, target: "Target | None" = None) -> "Replayed":
         """Play a schedule file again. Raises AssertionError if it fails, or no longer fits.
 
@@ -89,15 +129,42 @@ class Quorate:
 
     def _told(self, tally: "Tally", found: "Found") -> str:
         """The message for a failure: what failed, the schedule, and how to play it again."""
-        name = tally.aim.name.replace("/", "-").replace(":", "-")
         failure = found.failure
-        path = self._folder / f"{name}-{failure.property}-{failure.seed}{SUFFIX}"
-        path.write_text(found.schedule, encoding="utf-8")
         return (
             f"{tally.aim.name} violates {failure.property}: {failure.message}\n"
             f"found in run {tally.runs} from seed {tally.first}, shrunk to {found.decisions} "
             f"decisions; {found.causal_steps} steps led to it\n\n"
-            f"{found.schedule}\n"
+        ) + self._kept(tally.aim.name, f"{failure.property}-{failure.seed}", found.schedule)
+
+    def _told_exploration(self, result: "Result") -> str:
+        """The message for an exploration that is no pass."""
+        from quorate.explore.replay import replay
+        from quorate.explore.report import claim
+        from quorate.scenario.schedule import format_schedule
+
+        name, states = result.scenario.name, f"{result.progress.states:,} states"
+        if result.failed is None or result.schedule is None:
+            if result.violates:
+                doc = claim(result.scenario, result.violates)
+                return f"{name} never reaches {result.violates} in all its {states}: {doc}"
+            why = result.stopped or f"{result.undecided} histories are too hard to judge"
+            grows = f"; growing: {', '.join(result.growing)}" if result.growing else ""
+            return f"{name}: {states} decide nothing, as there may be more: {why}{grows}"
+        violation = replay(result.schedule, scenario=result.scenario).outcome.violation
+        violated = result.schedule.violates
+        said = violation.message if violation else claim(result.scenario, violated)
+        return (
+            f"{name} violates {violated}: {said}\n"
+            f"a shortest way has {result.failed.transitions} transitions; {states} visited\n\n"
+        ) + self._kept(name, violated, format_schedule(result.schedule))
+
+    def _kept(self, name: str, stem: str, schedule: str) -> str:
+        """Write a schedule; returns it, and how to play it again."""
+        plain = name.replace("/", "-").replace(":", "-")
+        path = self._folder / f"{plain}-{stem}{SUFFIX}"
+        path.write_text(schedule, encoding="utf-8")
+        return (
+            f"{schedule}\n"
             f"replay: quorate replay {path}\n"
             f"keep {path.name} in a folder of your tests to run it for ever"
         )
@@ -105,7 +172,7 @@ class Quorate:
 
 @pytest.fixture
 def quorate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Quorate:
-    """Hunts and replays: see `Quorate.hunt` and `Quorate.replay`."""
+    """Hunts, explores and replays: see `Quorate.hunt`, `Quorate.explore`, `Quorate.replay`."""
     cache = getattr(request.config, "cache", None)
     folder = cache.mkdir("quorate") if cache else tmp_path_factory.mktemp("quorate")
     return Quorate(folder)
@@ -114,11 +181,13 @@ def quorate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def replay_kept(path: Path, target: "Target | None" = None) -> "Replayed":
     """Replay a schedule that is to fail no more. Raises AssertionError if it does, or parts."""
     __tracebackhide__ = True
-    from quorate.explore.catalogue import Aim, load
+    from quorate.explore.catalogue import Aim, load, withdraw
     from quorate.explore.replay import replay
     from quorate.scenario.schedule import read_schedule
 
     schedule = read_schedule(path)
+    if target is None:  # A test may have made another scenario of that class.
+        withdraw(schedule.scenario)
     name = schedule.scenario if target is None else _name_of(target)
     replayed = replay(schedule, scenario=load(Aim(name, schedule.nodes)))
     lines = [f"{path}: {replayed.sentence()}"]
@@ -149,7 +218,7 @@ def _name_of(target: "Target") -> str:
         own = (v for v in found if isinstance(v, Scenario) and v.node is target)
         scenario = next(own, None) or Scenario(name=target.__name__, node=target)
     else:
-        raise TypeError(f"hunt a name, a node class or a Scenario, not {target!r}")
+        raise TypeError(f"give a name, a node class or a Scenario, not {target!r}")
     return provide(scenario, _command_name(scenario.node))
 
 
