@@ -222,9 +222,7 @@ def test_holes_are_filled_with_no_ops(golden: Callable[[str, str], None]) -> Non
     story.arrive(Prepare)
     story.arrive(Promise)
     story.tell("It has slots 2 to 4 and 7 decided, each for itself.")
-    story.lose(Heartbeat, "n2", "n1")
     story.lose(Accept, "n2", "n1")
-    story.arrive(Heartbeat)
     story.arrive(Accept)
     story.arrive(Accepted)
     story.lose(Decision, "n2", "n1")
@@ -441,7 +439,6 @@ def test_the_next_leader_finds_a_command_that_may_be_chosen(
     story.fire(N1, LeaderTimeout())
     story.arrive(Prepare)
     story.arrive(Promise)
-    story.arrive(Heartbeat)
     story.act(N1, append(ALICE, 1, "a"), ALICE)
     story.lose(Accept, "n1", "n3")
     story.arrive(Accept)
@@ -454,7 +451,6 @@ def test_the_next_leader_finds_a_command_that_may_be_chosen(
     story.arrive(Prepare)
     story.arrive(Promise)
     story.lose(Accept, "n3", "n1")
-    story.lose(Heartbeat, "n3", "n1")
     story.arrive(Accept)
     story.arrive(Accepted)
     story.lose(Decision, "n3", "n1")
@@ -500,6 +496,9 @@ def test_a_leader_that_lags_behind_is_brought_on() -> None:
     network.isolate(N1)
     network.cuts -= {(N2, N3), (N3, N2)}
     elect(network, N3)
+    assert network.nodes[N3].slot_in == 4
+    network.fire(N3, HeartbeatDue())
+    network.deliver()
     assert slots(network) == [4, 4, 4]
     assert texts(network) == ["abc"] * 3
 
@@ -550,6 +549,7 @@ def test_a_restarted_replica_gets_the_state(golden: Callable[[str, str], None]) 
     story.arrive(Accepted)
     story.arrive(Decision)
     story.tell("n3 knows slot 3 alone, until it hears how far the others are.")
+    story.fire(N1, HeartbeatDue())
     story.arrive(Heartbeat)
     story.arrive(CatchUp)
     story.arrive(State)

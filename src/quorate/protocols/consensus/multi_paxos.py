@@ -185,7 +185,7 @@ class MultiPaxos(Node):
             return
         self.active = True
         env.cancel(LeaderTimeout())
-        self.beat(HeartbeatDue(), env)
+        env.after(self.heartbeat, HeartbeatDue())
         # What one of them has executed is decided; we shall be told of it.
         first = max(promise.slot_out for promise in self.promises.values())
         votes = highest_votes(self.promises.values())

@@ -25,6 +25,7 @@ MUTANTS = (
         section="PMMC figure 7, pmax",
         old="if vote[0] > ballot:",
         new="if True:",
+        bounds={"timers": 3},
     ),
     Mutant(
         name="adopt-lowest-vote",
@@ -32,6 +33,7 @@ MUTANTS = (
         section="PMMC figure 7, pmax",
         old="if vote[0] > ballot:",
         new="if slot not in highest or vote[0] < ballot:",
+        bounds={"timers": 3},
     ),
     Mutant(
         name="watermark-ignored",
@@ -75,7 +77,7 @@ MUTANTS = (
         rule="a leader proposes one command for a slot",
         section="PMMC figure 7, C1",
         old="            self.slot_in += 1\n",
-        new="            self.slot_in += msg.number % 2\n",
+        new="",
     ),
     Mutant(
         name="ballot-used-twice",
@@ -84,6 +86,14 @@ MUTANTS = (
         old="ballot: Ballot = NO_BALLOT  # Forgotten",
         new="ballot: Durable[Ballot] = NO_BALLOT  # Forgotten",
         needs="explore",
+        bounds={
+            "network": "set",
+            "newest_only": False,
+            "crashes": 1,
+            "timers": 1,
+            "ballots": 1,
+            "slots": 1,
+        },
     ),
     Mutant(
         name="count-stale-promises",
@@ -120,6 +130,7 @@ MUTANTS = (
         section="PMMC 4.3",
         old="promised: Durable[Ballot] = NO_BALLOT",
         new="promised: Ballot = NO_BALLOT",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="votes-volatile",
@@ -127,6 +138,7 @@ MUTANTS = (
         section="PMMC 4.3",
         old="votes: Durable[Map[Slot, Vote]] = Map()",
         new="votes: Map[Slot, Vote] = Map()",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="store-volatile",
@@ -134,6 +146,7 @@ MUTANTS = (
         section="PMMC 4.3",
         old="store: Durable[KeyValue] = KeyValue()",
         new="store: KeyValue = KeyValue()",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="repeated-command-executed",

@@ -116,10 +116,11 @@ def a_hole_is_filled(nodes: Sequence[MultiPaxos]) -> bool:
 def a_vote_is_found(nodes: Sequence[MultiPaxos]) -> bool:
     """A new leader proposes what somebody has voted for in a lower ballot."""
     return any(
-        node.commanders[slot].command == command and ballot < node.ballot
+        leader.commanders[slot].command == command and ballot < leader.ballot
+        for leader in nodes
         for node in nodes
         for slot, (ballot, command) in node.votes.items()
-        if slot in node.commanders
+        if slot in leader.commanders
     )
 
 

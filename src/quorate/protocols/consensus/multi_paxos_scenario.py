@@ -1,10 +1,13 @@
 """How Multi-Paxos is tried: a key-value store whose leaders come and go."""
 
+from collections.abc import Mapping
+
 import quorate.protocols.consensus.multi_paxos_properties as claims
-from quorate.kernel import ms
+from quorate.kernel import NodeId, Operation, ms
 from quorate.protocols.consensus.multi_paxos import NO_BALLOT, MultiPaxos
 from quorate.protocols.consensus.multi_paxos_mutants import MUTANTS
 from quorate.scenario.adversaries import all_adversaries
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload, append_key_value
 
@@ -14,6 +17,17 @@ def role(node: MultiPaxos) -> str:
     if node.active:
         return "leader"
     return "follower" if node.ballot == NO_BALLOT else "scout"
+
+
+def within(node: MultiPaxos, bounds: Mapping[str, int]) -> bool:
+    """Whether a node knows of no ballot and no slot beyond those that are explored."""
+    return node.promised[0] <= bounds["ballots"] and node.slot_in <= bounds["slots"] + 1
+
+
+def appends(server: str, *texts: str) -> Script:
+    """A client of one server that appends to a text."""
+    operations = tuple(Operation("append", "x", text) for text in texts)
+    return Script(operations, {"peers": (NodeId(server),)})
 
 
 scenario = Scenario(
@@ -48,4 +62,14 @@ scenario = Scenario(
     },
     mutants=MUTANTS,
     modules=(claims.__name__,),
+    # Two commands through one leader, whom another one may follow; links lose what is overtaken.
+    exploration=Exploration(
+        fields={"keep": 1},
+        scripts=(appends("n1", "a"), appends("n1", "b")),
+        network="rpc",
+        newest_only=True,
+        timers=2,
+        bounds={"ballots": 2, "slots": 2},
+        within=within,
+    ),
 )
