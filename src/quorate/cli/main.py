@@ -39,7 +39,10 @@ def _run(arguments: list[str]) -> int:
         from quorate.cli.arguments import COMMANDS, parse
 
         options = parse(arguments)
-        command = import_module(COMMANDS[options.command])
+        from quorate.explore.interrupts import interrupts_wait
+
+        with interrupts_wait():
+            command = import_module(COMMANDS[options.command])
         import_module("quorate.cli.files").expect_writable(options)
         code: int = command.main(options)
     except Mistake as mistake:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
+from quorate.explore.interrupts import interrupts_wait
 from quorate.kernel.node import Node
 from quorate.scenario.conditions import FAULTS
 from quorate.scenario.mutant import Mutant
@@ -119,7 +120,9 @@ def _load(name: str) -> Scenario:
     if name not in CATALOGUE:
         hint = [*CATALOGUE, "path/to/file.py:Class"]
         raise Mistake(_unknown("the catalogue has no", name, hint))
-    return _scenario_of(importlib.import_module(CATALOGUE[name]), CATALOGUE[name])
+    with interrupts_wait():
+        module = importlib.import_module(CATALOGUE[name])
+    return _scenario_of(module, CATALOGUE[name])
 
 
 def _scenario_of(module: ModuleType, source: str) -> Scenario:
@@ -217,7 +220,9 @@ def _load_mutant(name: str, mutant_name: str) -> Scenario:
     if not target:
         raise Mistake(f"{name}@{mutant_name}: {mutant.module} is no module of {name}")
     with _patched(family, target, mutate(target, mutant)):
-        return _scenario_of(importlib.import_module(root), root)
+        with interrupts_wait():
+            module = importlib.import_module(root)
+        return _scenario_of(module, root)
 
 
 def mutate(module: str, mutant: Mutant) -> str:

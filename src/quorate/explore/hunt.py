@@ -19,6 +19,7 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
+from quorate.explore.interrupts import interrupts_wait
 from quorate.explore.outcome import judge, judge_world
 from quorate.explore.report import led_to
 from quorate.explore.shrink import Progress as ShrinkProgress
@@ -289,24 +290,11 @@ def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
     context: Any = get_context("spawn")
     count = jobs or cores()
     with ProcessPoolExecutor(count, context, initializer=ignore_interrupts) as pool:
-        with _interrupts_wait():
+        resource_tracker.ensure_running()  # It would let interrupts through when it starts.
+        with interrupts_wait():
             for _ in range(count):
                 pool.submit(ignore_interrupts)  # Starts a process, which inherits the deafness.
         yield pool
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """In here Ctrl-C is heard by nobody yet, and processes that are started never hear it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # It would let interrupts through when it starts.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class SerialExecutor(Executor):
