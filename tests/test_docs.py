@@ -50,13 +50,14 @@ def test_a_generated_block_is_current(block: tuple[Path, str, str, str]) -> None
     assert GENERATED[kind](argument) == content, "see make docs"
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b[1] == "hunt"], ids=_ids)
-def test_a_hunt_comes_to_what_is_shown(block: tuple[Path, str, str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b[1] in ("hunt", "explore")], ids=_ids)
+def test_a_search_comes_to_what_is_shown(block: tuple[Path, str, str, str], tmp_path: Path) -> None:
     """Every line that is shown occurs in the output, in this order; `…` stands for anything."""
-    _, _, argument, content = block
+    _, kind, argument, content = block
     folder, command = argument.split(": ", 1)
+    few = " --jobs 1 --shrink-seconds 1" if kind == "hunt" else ""
     shutil.copytree(EXAMPLES / folder, tmp_path / folder)
-    done = run(f"{command} --jobs 1 --shrink-seconds 1", tmp_path / folder)
+    done = run(command + few, tmp_path / folder)
     assert done.returncode == (0 if "verdict  pass" in content else 1), done.stderr
     first, *shown = content.splitlines()
     assert first == f"$ {command}"
@@ -77,7 +78,7 @@ def test_a_part_of_a_file_is_in_it(block: tuple[Path, str, str, str]) -> None:
 
 def test_blocks_are_found() -> None:
     """Or the tests above would pass on documents that they do not understand."""
-    assert {kind for _, kind, _, _ in BLOCKS} == {*GENERATED, "hunt", "part"}
+    assert {kind for _, kind, _, _ in BLOCKS} == {*GENERATED, "hunt", "explore", "part"}
     for text in PROSE.values():
         assert text.count("<!-- ") == len(BLOCK.findall(text))
 
@@ -203,7 +204,7 @@ def test_pytest_runs_the_example(tmp_path: Path) -> None:
     done = subprocess.run(
         words, cwd=tmp_path / "example", capture_output=True, text=True, check=False
     )
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_the_python_example_runs(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from register import Register
 
-from quorate.kernel import ms
+from quorate.kernel import Operation, ms
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload, register
+
+WRITE, READ = Operation("write", value=1), Operation("read")
 
 scenario = Scenario(
     name="register",
@@ -15,4 +18,6 @@ scenario = Scenario(
     workload=Workload(model="register", draw=register(compare_and_set=False), interval=ms(50)),
     # Nothing can be written while the primary is out of reach: only safety is promised.
     configurations=(Configuration(live=False),),
+    # Small enough for every order of events to be tried, later.
+    exploration=Exploration(nodes=2, scripts=(Script((WRITE,)), Script((READ,)), Script((READ,)))),
 )

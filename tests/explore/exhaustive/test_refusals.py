@@ -95,6 +95,7 @@ class Endless(Node):
         (Clocked, {}, ["n1", "env.now"]),
         (Walled, {}, ["n1", "env.wall"]),
         (Moody, {"self_check": True}, ["Moody.mood", "same step"]),
+        (Moody, {}, ["Moody.mood", "same step"]),
         (Vague, {}, ["Note", "float"]),
         (Lost, {}, ["n1", "n9", "no node"]),
     ],
