@@ -2,7 +2,7 @@
 
 Every decision is tried at its quiet default, many at once and then fewer (delta debugging: Zeller
 and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002), and
-every fault is tried away. What is kept fails still, by the same property.
+every fault is tried away, and tried sooner. What is kept fails still, by the same property.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -129,12 +129,13 @@ class _Shrinker:
         self._to_first_configuration()
         self._without(self._without_consequence())
         self._kind_by_kind()
-        size = len(self._units) + 1
-        while len(self._units) < size and not self._is_over():
+        size, moved = len(self._units) + 1, False
+        while (moved or len(self._units) < size) and not self._is_over():
             size = len(self._units)
             for belongs in KINDS:
                 self._reduce(belongs)
             self._kind_by_kind()
+            moved = self._let_faults_strike_earlier()
         self.is_minimal = not self._is_over()
 
     def result(self) -> Shrunk:
@@ -188,6 +189,37 @@ class _Shrinker:
                 return
             if not gone or pieces < len(mine):
                 pieces = min(2 * pieces, len(mine))
+
+    def _let_faults_strike_earlier(self) -> bool:
+        """Less happens around a fault that strikes sooner; the soonest is found by halving."""
+        moved = False
+        for label, fault, _ in [unit for unit in self._units if unit[2]]:
+            labels = self._labels_before(label)
+            low, high = 0, len(labels)
+            while low < high and not self._is_over():
+                middle = (low + high) // 2
+                if self._moved((label, fault, True), labels[middle]):
+                    label, high, moved = labels[middle], middle, True
+                else:
+                    low = middle + 1
+        return moved
+
+    def _labels_before(self, label: Label) -> list[Label]:
+        """The events before that one in the failure's causal past, first to last."""
+        records = self._best.world.records
+        assert self._best.violation is not None
+        past = causal_past(records, self._best.violation.record)
+        labels = [(records[id].series, records[id].ordinal) for id in sorted(past)]
+        return labels[: labels.index(label)] if label in labels else []
+
+    def _moved(self, unit: Unit, label: Label) -> bool:
+        """Let a fault strike after that event instead; keep it if the failure comes no later."""
+        rest = [u for u in self._units if u[:2] != unit[:2]]
+        outcome = self._try([*rest, (label, *unit[1:])], self._configuration)
+        if outcome is None or len(outcome.world.records) > len(self._best.world.records):
+            return False
+        self._keep(outcome)
+        return True
 
     def _without(self, units: Sequence[Unit]) -> bool:
         """Try the run without these; keep it if it still fails."""
