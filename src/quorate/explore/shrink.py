@@ -191,17 +191,29 @@ class _Shrinker:
                 pieces = min(2 * pieces, len(mine))
 
     def _let_faults_strike_earlier(self) -> bool:
-        """Less happens around a fault that strikes sooner; the soonest is found by halving."""
+        """Less happens around faults that strike sooner: each alone, then those at one event."""
         moved = False
-        for label, fault, _ in [unit for unit in self._units if unit[2]]:
-            labels = self._labels_before(label)
-            low, high = 0, len(labels)
-            while low < high and not self._is_over():
-                middle = (low + high) // 2
-                if self._moved((label, fault, True), labels[middle]):
-                    label, high, moved = labels[middle], middle, True
-                else:
-                    low = middle + 1
+        for unit in [unit for unit in self._units if unit[2]]:
+            moved |= self._strike_earlier([unit])
+        together: dict[Label, list[Unit]] = {}
+        for unit in self._units:
+            if unit[2]:
+                together.setdefault(unit[0], []).append(unit)
+        for units in together.values():
+            moved |= len(units) > 1 and self._strike_earlier(units)
+        return moved
+
+    def _strike_earlier(self, units: list[Unit]) -> bool:
+        """Move faults of one event to the soonest one, found by halving, that still fails."""
+        moved, labels = False, self._labels_before(units[0][0])
+        low, high = 0, len(labels)
+        while low < high and not self._is_over():
+            middle = (low + high) // 2
+            there = [(labels[middle], fault, True) for _, fault, _ in units]
+            if self._moved(units, there):
+                units, high, moved = there, middle, True
+            else:
+                low = middle + 1
         return moved
 
     def _labels_before(self, label: Label) -> list[Label]:
@@ -212,10 +224,12 @@ class _Shrinker:
         labels = [(records[id].series, records[id].ordinal) for id in sorted(past)]
         return labels[: labels.index(label)] if label in labels else []
 
-    def _moved(self, unit: Unit, label: Label) -> bool:
-        """Let a fault strike after that event instead; keep it if the failure comes no later."""
-        rest = [u for u in self._units if u[:2] != unit[:2]]
-        outcome = self._try([*rest, (label, *unit[1:])], self._configuration)
+    def _moved(self, units: list[Unit], there: list[Unit]) -> bool:
+        """Exchange these faults for those; keep it if the failure comes no later."""
+        rest = [unit for unit in self._units if unit not in units]
+        if len(rest) + len(units) != len(self._units):
+            return False  # They are gone by now.
+        outcome = self._try([*rest, *there], self._configuration)
         if outcome is None or len(outcome.world.records) > len(self._best.world.records):
             return False
         self._keep(outcome)
