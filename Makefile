@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 demo: setup-run  ## Hunt a broken Raft, shrink and show the failure; then hunt the real one.
 	$(BIN)/quorate demo
+	@echo 'To go on, let your shell know the command:  . $(BIN)/activate'
 
 test: setup check  ## Style, types and every test that takes seconds.
 	$(BIN)/python -m pytest -n 2
