@@ -209,9 +209,6 @@ def _explore_options(parser: Parser) -> None:
         "--liveness", action="store_true", help="judge `eventually` too; keeps all transitions"
     )
     _bound_options(parser)
-    parser.add_argument(
-        "--search", choices=("breadth", "depth"), default="breadth", help="default breadth"
-    )
     parser.add_argument("--keep-going", action="store_true", help="count on after a failure")
     parser.add_argument(
         "--no-ops", action="store_true", help="messages that change nothing arrive all the same"
@@ -223,6 +220,9 @@ def _explore_options(parser: Parser) -> None:
 
 def _bound_options(parser: Parser) -> None:
     """How far an exploration goes, and what it may use."""
+    parser.add_argument(
+        "--search", choices=("breadth", "depth"), default="breadth", help="default breadth"
+    )
     parser.add_argument("--crashes", type=_whole, help="how many crashes may happen, at any cut")
     parser.add_argument("--timers", type=_whole_or_all, help="how many timers may fire; or all")
     parser.add_argument("--channel", type=_count, help="messages under way on one link at most")
