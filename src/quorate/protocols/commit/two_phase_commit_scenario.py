@@ -12,6 +12,7 @@ from quorate.scenario.adversaries import (
     PartialBroadcast,
     Reboots,
 )
+from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload
@@ -53,6 +54,7 @@ MUTANTS = (
         section="2, the first phase",
         old="elif len(votes) == len(self.subordinates):",
         new="elif len(votes) > len(self.subordinates) // 2:",
+        bounds={"nodes": 4, "crashes": 0, "timers": 0},
     ),
     Mutant(
         name="silence-is-yes",
@@ -141,6 +143,7 @@ MUTANTS = (
         section="departures: duplicates",
         old="if msg.tid in self.log:",
         new="if self.log.get(msg.tid) is COMMITTED:",
+        bounds={"network": "set"},
     ),
     Mutant(
         name="no-unforced",
@@ -150,6 +153,7 @@ MUTANTS = (
         new="unforced = True",
         # Its no forgotten in a crash, a participant would say yes to a second Prepare.
         needs="explore",
+        bounds={"network": "set"},
     ),
     Mutant(
         name="locks-freed-when-prepared",
@@ -206,5 +210,16 @@ scenario = Scenario(
         "crashes that lost steps": 200,
     },
     mutants=MUTANTS,
+    exploration=Exploration(
+        nodes=3,
+        fields={"presumption": Presumption.COMMIT, "willing": (True, False)},
+        scripts=(
+            Script((Operation("commit", "t"),), {"server": NodeId("n1")}),
+            Script((Operation("look", "t"),), {"server": NodeId("n2")}),
+        ),
+        crashes=1,
+        timers=2,
+        interchangeable=lambda servers: servers[1:],
+    ),
     modules=("quorate.protocols.commit.atomic_commitment",),
 )
