@@ -130,6 +130,7 @@ def test_a_property_that_raises_is_named() -> None:
         ({"crashes": -1}, "whole numbers"),
         ({"balots": 2}, "no bound 'balots'"),
         ({"reduce": ("symetry",)}, "there are symmetry"),
+        ({"reduce": ("symmetry",), "crashes": 1}, "not sound with crashes"),
         ({"reduce": ("symmetry",)}, "declares no interchangeable nodes"),
         ({"limits": Limits(depth=3, is_breadth_first=False)}, "depth first would miss states"),
     ],

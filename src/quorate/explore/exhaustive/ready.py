@@ -129,6 +129,11 @@ def reduced(
         _check_sleep(exploration, names)
     if "symmetry" not in names:
         return space
+    if exploration.crashes:
+        raise Mistake(
+            "symmetry is not sound with crashes: one that falls between two sends cuts them in the "
+            "order of names; choose one of the two"
+        )
     if exploration.interchangeable is None:
         raise Mistake(f"{scenario.name} declares no interchangeable nodes: leave out symmetry")
     ids = tuple(exploration.interchangeable(scenario.servers()))
