@@ -60,8 +60,12 @@ class Disk:
         limit = unsynced[0].id if unsynced else record.id
         host.syncing = False
         waiting = host.waiting
+        host.let_go = []
         while waiting and waiting[0][0].id < limit and self._world.violation is None:
-            self._world.release(host, *waiting.popleft())
+            step, plan = waiting.popleft()
+            left_ahead = len(step.flights)
+            self._world.release(host, step, plan)
+            host.let_go += step.flights[left_ahead:]
         if unsynced:
             self.begin_batch(host)
         self._world.after_event(record)

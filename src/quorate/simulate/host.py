@@ -12,7 +12,7 @@ from quorate.kernel.env import Env
 from quorate.kernel.node import Message, Node, Timer
 from quorate.kernel.values import Map, NodeId
 from quorate.scenario.tape import Series
-from quorate.trace.record import Record
+from quorate.trace.record import Flight, Record
 
 if TYPE_CHECKING:
     from quorate.simulate.judge import Plan
@@ -55,7 +55,8 @@ class Host:
 
     Disk: `synced` is the state that a crash cannot undo, `unsynced` the steps written since, oldest
     first. `waiting` are the steps whose sends must stay behind those; a step without durable change
-    waits too if it comes after one with. `values` are those of the judge's fields, after each step.
+    waits too if it comes after one with. `let_go` are the messages that left by the last sync.
+    `values` are those of the judge's fields, after each step.
     """
 
     def __init__(self, index: int, node: Node, choose: WeakMethod[Callable[..., Any]]) -> None:
@@ -75,6 +76,7 @@ class Host:
         self.timers: dict[Timer, Pending] = {}
         self.unsynced: list[Record] = []
         self.waiting: deque[tuple[Record, Plan | None]] = deque()
+        self.let_go: list[Flight] = []
         self.syncing = False
         self.rate_ppm = 0
         self.clock_base = (0, 0)

@@ -15,8 +15,7 @@ from quorate.scenario.fault import Fault
 from quorate.scenario.notation import format_fault, format_label, parse_fault
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Label, Tape
-from quorate.simulate.host import Due, Host, Pending
-from quorate.simulate.judge import Plan
+from quorate.simulate.host import Due, Pending
 from quorate.simulate.world import NEVER, World
 from quorate.trace.record import Flight, Record
 
@@ -70,7 +69,6 @@ class OrderedWorld(World):
         self._limits: list[_Limit] = []
         self._running: list[tuple[Pending, int]] = []
         self._late: dict[int, Pending] = {}  # Whose node was paused: they may fire later.
-        self._left: dict[int, list[Flight]] = {}  # By a sync: what it let leave.
         self.impossible = ""
 
     def _loop(self) -> None:
@@ -134,14 +132,6 @@ class OrderedWorld(World):
         for host in self.hosts.values():
             still += [(p, index) for p in host.timers.values() if id(p) not in known]
         self._running = still
-
-    def release(self, host: Host, record: Record, plan: Plan | None) -> None:
-        before = len(record.flights)
-        super().release(host, record, plan)
-        self._left.setdefault(len(self.records) - 1, []).extend(record.flights[before:])
-
-    def flights_of(self, record: Record) -> Sequence[Flight]:
-        return self._left.get(record.id, ()) if record.kind == "sync" else record.flights
 
     def feasible(self) -> list[int] | None:
         """Times that keep every limit, or None, and then `impossible` says which one cannot be.
