@@ -15,12 +15,7 @@ FRESH = 10**9
 
 def aim_of(options: Namespace, screen: Screen) -> Aim:
     """What the options aim at. Raises Mistake if there is no such thing."""
-    name = options.name
-    if options.mutant:
-        if "@" in name:
-            raise Mistake(f"{name} names a mutant already; leave out --mutant {options.mutant}")
-        name = f"{name}@{options.mutant}"
-    tell_execution(name, screen)
+    name = name_of(options, screen)
     faults = parse_faults(options.faults)
     plain = load(Aim(name))
     for fault in faults or ():
@@ -30,6 +25,17 @@ def aim_of(options: Namespace, screen: Screen) -> Aim:
     aim = Aim(name, options.nodes, faults, options.configuration)
     load(aim)
     return aim
+
+
+def name_of(options: Namespace, screen: Screen) -> str:
+    """NAME, or NAME@MUTANT if --mutant says which. Raises Mistake if there are two of these."""
+    name: str = options.name
+    if options.mutant:
+        if "@" in name:
+            raise Mistake(f"{name} names a mutant already; leave out --mutant {options.mutant}")
+        name = f"{name}@{options.mutant}"
+    tell_execution(name, screen)
+    return name
 
 
 def tell_execution(name: str, screen: Screen) -> None:

@@ -1,17 +1,14 @@
 """`quorate replay --pdb`: Python's debugger inside the handler of one event of a schedule."""
 
 import pdb  # noqa: T100  # What a person asked for, not a left-over.
-import re
 
 from quorate.cli.screen import Screen
 from quorate.errors import Mistake
-from quorate.explore.replay import Replayed, replay
+from quorate.explore.replay import Replayed, find_event, replay
 from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
-from quorate.scenario.notation import format_label, parse_label
 from quorate.scenario.schedule import Schedule
 from quorate.simulate.watchdog import unwatched
-from quorate.trace.record import Record
 
 
 def replay_to(schedule: Schedule, event: str, screen: Screen) -> Replayed:
@@ -22,7 +19,7 @@ def replay_to(schedule: Schedule, event: str, screen: Screen) -> Replayed:
     if schedule.order is not None:
         raise Mistake("--pdb takes a schedule with times, not one that lists an order")
     records = replay(schedule, explained=False).outcome.world.records
-    target = records[_find(event, records)]
+    target = records[find_event(event, records, "--pdb")]
     if target.event is None or target.before is None:
         raise Mistake(f"{target.label} runs no handler: no node takes part in it")
     if type(target.event) not in target.before.handlers:
@@ -31,23 +28,6 @@ def replay_to(schedule: Schedule, event: str, screen: Screen) -> Replayed:
     screen.note(f"stopping in {target.label} (@{target.id}) at {target.node}; q goes on to the end")
     steps = [record.id for record in records if record.event is not None]
     return replay(schedule, run_step=_Stop(steps.index(target.id)).step)
-
-
-def _find(event: str, records: list[Record]) -> int:
-    match = re.fullmatch(r"@(\d{1,9})", event.strip())
-    if match is not None:
-        id = int(match[1])
-        if id >= len(records):
-            raise Mistake(f"--pdb: there is no event @{id}; the last is @{len(records) - 1}")
-        return id
-    try:
-        name, ordinal = parse_label(event)
-    except ValueError as error:
-        raise Mistake(f"--pdb: {error}, or a number such as @17") from error
-    for record in records:
-        if record.series == name and record.ordinal == ordinal:
-            return record.id
-    raise Mistake(f"--pdb: {format_label((name, ordinal))} never came up in this run")
 
 
 class _Debugger(pdb.Pdb):

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from quorate.cli.aim import tell_execution
+from quorate.cli.aim import name_of
 from quorate.cli.failure import failure_entry, tell_failure
 from quorate.cli.files import write_page, write_text
 from quorate.cli.screen import Screen, command
@@ -30,7 +30,9 @@ def main(options: Namespace) -> int:
     """Explore, and say what was covered, or how it fails."""
     screen = Screen(options.json)
     fork = _fork(options, screen)
-    name = fork.scenario.name if fork else _name(options, screen)
+    if not fork and not options.name:
+        raise Mistake("explore what? Give a NAME (quorate list), or --from FILE.schedule@EVENT")
+    name = fork.scenario.name if fork else name_of(options, screen)
     result = _explore(screen, name, options, fork)
     entry = _tell_failure(screen, result, options) if result.failed else None
     _tell_bound(screen, result)
@@ -39,18 +41,6 @@ def main(options: Namespace) -> int:
     screen.say(f"again    {again}")
     screen.json(_answer(result, entry, again))
     return result.verdict.exit_code
-
-
-def _name(options: Namespace, screen: Screen) -> str:
-    name: str = options.name
-    if not name:
-        raise Mistake("explore what? Give a NAME (quorate list), or --from FILE.schedule@EVENT")
-    if options.mutant:
-        if "@" in name:
-            raise Mistake(f"{name} names a mutant already; leave out --mutant {options.mutant}")
-        name = f"{name}@{options.mutant}"
-    tell_execution(name, screen)
-    return name
 
 
 def _fork(options: Namespace, screen: Screen) -> Fork | None:

@@ -103,7 +103,9 @@ def history_of(world: World) -> History:
             )
         else:
             effect = next(e for e in record.effects if type(e) is Complete)
-            history.complete(process, _status_of(effect), effect.value, record.time, record_id)
+            history.complete(
+                process, status_of(effect.status), effect.value, record.time, record_id
+            )
     return history
 
 
@@ -133,14 +135,15 @@ def _stuck(world: World) -> bool:
 
 def _status(world: World, completed: int) -> Status:
     effects = world.records[completed].effects
-    return _status_of(next(effect for effect in effects if type(effect) is Complete))
+    return status_of(next(e.status for e in effects if type(e) is Complete))
 
 
-def _status_of(effect: Complete) -> Status:
-    match effect.status:
+def status_of(text: str) -> Status:
+    """How an operation ended, by what was given to `env.complete`. Raises Mistake."""
+    match text:
         case "ok" | "fail" | "info" as status:
             return status
-    raise Mistake(f"env.complete takes ok, fail or info, not {effect.status!r}")
+    raise Mistake(f"env.complete takes ok, fail or info, not {text!r}")
 
 
 def count(world: World, history: History) -> dict[str, int]:

@@ -1,11 +1,13 @@
 """A schedule, run again: does it still fail, and if it no longer fits, where did it part?"""
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.outcome import DEADLOCK, LINEARIZABILITY, Outcome, judge_world
 from quorate.explore.report import led_to
@@ -13,7 +15,7 @@ from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
 from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import Exploration
-from quorate.scenario.notation import format_duration, format_label
+from quorate.scenario.notation import format_duration, format_label, parse_label
 from quorate.scenario.scenario import EXPLORED, Scenario
 from quorate.scenario.schedule import Schedule
 from quorate.scenario.tape import Label
@@ -239,3 +241,21 @@ def _instead(label: Label, world: World, places: Mapping[Label, int]) -> str:
     names = sorted({*world.tape.series, *(other for other, _ in places)})
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; the nearest that did is {near[0]}" if near else ""
+
+
+def find_event(event: str, records: Sequence[Record], option: str) -> int:
+    """The record that a person names by its number, as @17, or by its label. Raises Mistake."""
+    match = re.fullmatch(r"@(\d{1,9})", event.strip())
+    if match is not None:
+        id = int(match[1])
+        if id >= len(records):
+            raise Mistake(f"{option}: there is no event @{id}; the last is @{len(records) - 1}")
+        return id
+    try:
+        label = parse_label(event)
+    except ValueError as error:
+        raise Mistake(f"{option}: {error}, or a number such as @17") from error
+    for record in records:
+        if (record.series, record.ordinal) == label:
+            return record.id
+    raise Mistake(f"{option}: {format_label(label)} never came up in this run")

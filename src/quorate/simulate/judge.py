@@ -61,7 +61,7 @@ class Judge:
     def begin(self) -> Violation | None:
         """Judge the states in which the nodes begin, before any of their fields has changed."""
         for claim in self._always:
-            if not _holds(claim.name, claim.check, self._states):
+            if not holds(claim.name, claim.check, self._states):
                 return Violation(claim.name, 0, self._show(claim, self._states))
         return None
 
@@ -129,7 +129,7 @@ class Judge:
         nodes = [world.hosts[id].released for id in world.core]
         last = len(world.records) - 1
         for claim in self._eventually:
-            if not _holds(claim.name, claim.check, nodes):
+            if not holds(claim.name, claim.check, nodes):
                 return Violation(claim.name, last, self._show(claim, nodes))
         return None
 
@@ -137,22 +137,22 @@ class Judge:
         self, plan: "Plan", before: Node, event: Event, after: Node
     ) -> tuple[str, str] | None:
         for claim in plan.each_step:
-            if not _holds(claim.name, claim.check, before, event, after):
+            if not holds(claim.name, claim.check, before, event, after):
                 return claim.name, self._difference(claim, before, after)
         for monitor in plan.monitors:
             name = type(monitor).__name__
-            if not _holds(name, monitor.watch, before, event, after):
+            if not holds(name, monitor.watch, before, event, after):
                 return name, _sight(monitor, after)
         return None
 
     def _judge_states(self, plan: "Plan") -> tuple[str, str] | None:
         states = self._states
         for claim in plan.always:
-            if not _holds(claim.name, claim.check, states):
+            if not holds(claim.name, claim.check, states):
                 return claim.name, self._show(claim, states)
         for claim in plan.sometimes:
             name = claim.name
-            if name not in self.reached and _holds(name, claim.check, states):
+            if name not in self.reached and holds(name, claim.check, states):
                 self.reached.add(name)
         return None
 
@@ -186,7 +186,8 @@ class Plan(msgspec.Struct):
     sometimes: list[Property]
 
 
-def _holds(name: str, check: Any, *arguments: Any) -> bool:
+def holds(name: str, check: Any, *arguments: Any) -> bool:
+    """Ask a property or a monitor. Raises Mistake, with the place, if it raises or never ends."""
     try:
         return bool(check(*arguments))
     except StepNeverEnds as error:

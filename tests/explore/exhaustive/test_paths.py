@@ -96,7 +96,7 @@ def test_without_crashes_the_neighbourhood_is_clean() -> None:
         ("x.txt@3", "--from takes FILE.schedule@EVENT"),
         ("missing.schedule@3", "missing.schedule"),
         (f"{EXAMPLE}@99999", "there is no event @99999"),
-        (f"{EXAMPLE}@deliver n9→n1 Vote #0", "never comes up"),
+        (f"{EXAMPLE}@deliver n9→n1 Vote #0", "never came up"),
         (f"{EXAMPLE}@nonsense", "expected a label"),
     ],
 )

@@ -4,7 +4,6 @@ The schedule is played up to an event, in the order of its events; whatever is b
 disks are synced, and the state in which the world then is becomes the first state of a search.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,17 @@ from quorate.explore.exhaustive.machine import Envelope, Local, Waiting, in_orde
 from quorate.explore.exhaustive.memory import Happening, Memories
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.space import Space, State
-from quorate.explore.replay import replay, scenario_of
+from quorate.explore.replay import find_event, replay, scenario_of
 from quorate.kernel.env import Complete, Store
 from quorate.kernel.node import Invoke, Operation
 from quorate.kernel.properties import Monitor
 from quorate.scenario.exploration import Exploration, Script
-from quorate.scenario.notation import parse_label
 from quorate.scenario.scenario import EXPLORED, Scenario
 from quorate.scenario.schedule import SUFFIX, Schedule, read_schedule
 from quorate.simulate.host import Due, Host
 from quorate.simulate.ordered import CALM, order_of
 from quorate.simulate.world import World
-from quorate.trace.record import Flight, Record
+from quorate.trace.record import Flight
 
 
 class Snapshot(msgspec.Struct):
@@ -71,7 +69,8 @@ def fork_at(place: str) -> Fork:
     schedule = read_schedule(Path(name + SUFFIX))
     scenario = scenario_of(schedule)
     world = replay(schedule, explained=False).outcome.world
-    end = _find(event, world.records)
+    named = f"@{event}" if event.isdecimal() else event
+    end = find_event(named, world.records, "--from")
     order = order_of(world.records[: end + 1], world.tape.faults())
     if CALM in order:
         raise Mistake(f"--from: {event} is after the faults have ended; take an earlier event")
@@ -107,22 +106,6 @@ def begin(fork: Fork, space: Space, moves: Moves, memories: Memories) -> None:
     memory = memories.resume(snapshot.monitors, snapshot.happenings)
     state: State = (locals_, messages, memory)
     space.begin_at(state)
-
-
-def _find(event: str, records: Sequence[Record]) -> int:
-    """The record that a person names by its number or its label."""
-    if re.fullmatch(r"\d{1,9}", event.strip()):
-        if int(event) >= len(records):
-            raise Mistake(f"--from: there is no event @{event}; the last is @{len(records) - 1}")
-        return int(event)
-    try:
-        label = parse_label(event)
-    except ValueError as error:
-        raise Mistake(f"--from: {error}, or a number such as 17") from error
-    for record in records:
-        if (record.series, record.ordinal) == label:
-            return record.id
-    raise Mistake(f"--from: {event} never comes up in this run")
 
 
 def _scripts(schedule: Schedule, scenario: Scenario, order: Sequence[Any]) -> tuple[Script, ...]:

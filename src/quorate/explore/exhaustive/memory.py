@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from quorate.check.history import History, Status
-from quorate.check.linearizability import Budget, check_history
+from quorate.check.history import History
+from quorate.check.linearizability import check_history
 from quorate.check.models import Model
-from quorate.errors import Mistake
-from quorate.explore.outcome import LINEARIZABILITY
+from quorate.explore.outcome import BUDGET, LINEARIZABILITY, status_of
 from quorate.kernel.canonical import fingerprint, same
 from quorate.kernel.node import Event, Node, Operation
 from quorate.kernel.properties import Monitor
+from quorate.simulate.judge import holds
 from quorate.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SPENT = -1
 """Instead of a memory: a budget does not allow the move."""
-BUDGET = Budget(steps=2_000_000, seconds=None)
 
 
 class Happening(NamedTuple):
@@ -122,8 +121,8 @@ class Memories:
         monitors = list(entry.monitors)
         for woken in move.woken:
             kind = self._kinds[woken]
-            monitors[woken], holds = kind.after(monitors[woken], move)
-            if not holds and failure is None:
+            monitors[woken], is_kept = kind.after(monitors[woken], move)
+            if not is_kept and failure is None:
                 failure = kind.name
         history = entry.history
         if move.happenings:
@@ -166,11 +165,11 @@ class _Watching:
 
     def _watch(self, state: int, move: "Move") -> tuple[int, bool]:
         monitor: Monitor = self.states[state].__copy__()  # type: ignore[attr-defined]
-        holds = True
+        is_kept = True
         for before, event, after in move.steps:
             if wakes(type(monitor), before, event, after):
-                holds = holds and self._holds(monitor, before, event, after)
-        return self.number_of(monitor), holds
+                is_kept = is_kept and holds(self.name, monitor.watch, before, event, after)
+        return self.number_of(monitor), is_kept
 
     def number_of(self, monitor: Monitor) -> int:
         """The number of a monitor's state."""
@@ -181,15 +180,6 @@ class _Watching:
             self.states.append(monitor)
             self.prints.append(print_)
         return known
-
-    def _holds(self, monitor: Monitor, before: Node, event: Event, after: Node) -> bool:
-        try:
-            return bool(monitor.watch(before, event, after))
-        except Exception as error:
-            raise Mistake(
-                f"monitor {self.name} raised {type(error).__name__}: {error}; "
-                "it must return True or False"
-            ) from error
 
 
 def wakes(kind: type[Monitor], before: Node, event: Event, after: Node) -> bool:
@@ -288,13 +278,6 @@ def history_of(events: Sequence[Happening]) -> History:
         if operation is not None:
             history.invoke(process, operation.f, operation.key, operation.value)
         else:
-            history.complete(process, _status(status), result)
+            history.complete(process, status_of(status), result)
             infos[client] += status == "info"
     return history
-
-
-def _status(text: str) -> Status:
-    match text:
-        case "ok" | "fail" | "info" as status:
-            return status
-    raise Mistake(f"env.complete takes ok, fail or info, not {text!r}")

@@ -21,6 +21,7 @@ from quorate.kernel.node import Event, Invoke, Node, Operation, Start, recover
 from quorate.kernel.properties import Property, PropertyKind
 from quorate.scenario.exploration import Exploration
 from quorate.scenario.scenario import Scenario
+from quorate.simulate.judge import holds
 
 Kind = Literal["deliver", "fire", "invoke", "store", "crash", "lose"]
 NOTHING = -1
@@ -147,22 +148,9 @@ class Claim:
         key = tuple(map(self.view.__getitem__, locals_))
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self.check([states[local].node for local in locals_])
+            nodes = [states[local].node for local in locals_]
+            known = self._known[key] = holds(self.name, self._check, nodes)
         return known
-
-    def check(self, nodes: Sequence[Node]) -> bool:
-        """Evaluate it."""
-        return bool(judged(self.name, self._check, nodes))
-
-
-def judged(name: str, check: Any, *arguments: Any) -> bool:
-    """Call a property. Raises Mistake if it raises."""
-    try:
-        return bool(check(*arguments))
-    except Exception as error:
-        raise Mistake(
-            f"property {name} raised {type(error).__name__}: {error}; it must return True or False"
-        ) from error
 
 
 class Moves:
@@ -532,7 +520,7 @@ class Moves:
         """The first step property that a step violates."""
         for step in steps:
             for claim in self._each_step:
-                if not judged(claim.name, claim.check, *step):
+                if not holds(claim.name, claim.check, *step):
                     return claim.name
         return None
 
