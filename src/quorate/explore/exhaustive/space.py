@@ -75,8 +75,18 @@ class Space:
     def successors(self, print_: int, state: State) -> Found:
         """All that can happen next, faults included."""
         found: Found = []
+        for way in self.ways(state):
+            if way.is_special:
+                self._add(found, print_, state, way)
+            else:
+                found.append((print_ + way.delta, way))
+        return found
+
+    def ways(self, state: State) -> list[Way]:
+        """What nodes and network can do here; a budget or a bound may still forbid it."""
         locals_, messages, _ = state
         arrivals, targets = self.moves.arrivals, self.moves.targets
+        possible: list[Way] = []
         last = NOTHING
         for envelope in self.arriving(messages):
             if envelope == last:
@@ -84,24 +94,14 @@ class Space:
             last = envelope
             local = locals_[targets[envelope]]
             ways = arrivals[local].get(envelope)
-            if ways is None:
-                ways = self.moves.arrive(local, envelope)
-            for way in ways:
-                if way.is_special:
-                    self._add(found, print_, state, way)
-                else:
-                    found.append((print_ + way.delta, way))
+            possible += self.moves.arrive(local, envelope) if ways is None else ways
         for local in locals_:
-            for way in self.moves.own(local):
-                if way.is_special:
-                    self._add(found, print_, state, way)
-                else:
-                    found.append((print_ + way.delta, way))
+            possible += self.moves.own(local)
         if self._drop:
             for envelope, place in self.losses(messages):
                 if self.moves.is_at_risk(envelope):
-                    self._add(found, print_, state, self.moves.lose(envelope, place))
-        return found
+                    possible.append(self.moves.lose(envelope, place))
+        return possible
 
     def settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
         """The ways that a step can go on within its transition."""
@@ -309,15 +309,9 @@ class RpcSpace(Space):
         super().__init__(moves, memories, exploration)
         self._calls: dict[Any, tuple[Way, ...]] = {}
 
-    def successors(self, print_: int, state: State) -> Found:
-        found: Found = []
-        for _, way in super().successors(print_, state):
-            for settled in self.settled(state[0], way):
-                if settled.is_special:
-                    self._add(found, print_, state, settled)
-                else:
-                    found.append((print_ + settled.delta, settled))
-        return found
+    def ways(self, state: State) -> list[Way]:
+        locals_ = state[0]
+        return [then for way in super().ways(state) for then in self.settled(locals_, way)]
 
     def settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
         """The way, followed by the arrival of each answer, and of what nodes tell themselves."""
