@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.explore.exhaustive.moves import NOTHING, Move, Moves
+from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.search import Failed
+from quorate.explore.exhaustive.way import NOTHING, Move
 from quorate.kernel.node import Operation
 from quorate.kernel.values import NodeId
 from quorate.scenario.fault import Crash, Fault, Restart

@@ -13,9 +13,10 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.explore.exhaustive.counterexample import Follower, Prefix
 from quorate.explore.exhaustive.machine import Envelope, Local, Waiting, in_order
-from quorate.explore.exhaustive.memory import Happening, Memories
+from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.space import Space, State
+from quorate.explore.exhaustive.way import Happening
 from quorate.explore.replay import find_event, replay, scenario_of
 from quorate.kernel.env import Complete, Store
 from quorate.kernel.node import Invoke, Operation

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from quorate.explore.exhaustive.moves import NOTHING, Move
 from quorate.explore.exhaustive.search import Search
+from quorate.explore.exhaustive.way import NOTHING, Move
 from quorate.kernel.values import Map
 
 WAYS = 100

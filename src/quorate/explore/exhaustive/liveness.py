@@ -12,7 +12,7 @@ if it could reach the property, and the result says how many there are.
 from array import array
 from collections.abc import Sequence
 
-from quorate.explore.exhaustive.moves import Claim
+from quorate.explore.exhaustive.claims import Claim
 
 
 class Graph:

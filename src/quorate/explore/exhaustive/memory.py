@@ -5,13 +5,14 @@ clients have: what may fail later depends on it.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from quorate.check.history import History
 from quorate.check.linearizability import check_history
 from quorate.check.models import Model
+from quorate.explore.exhaustive.way import Happening, Move
 from quorate.explore.outcome import BUDGET, LINEARIZABILITY, status_of
 from quorate.kernel.canonical import fingerprint, same
 from quorate.kernel.node import Event, Node, Operation
@@ -19,20 +20,8 @@ from quorate.kernel.properties import Monitor
 from quorate.simulate.judge import holds
 from quorate.verdict import Verdict
 
-if TYPE_CHECKING:
-    from quorate.explore.exhaustive.moves import Move
-
 SPENT = -1
 """Instead of a memory: a budget does not allow the move."""
-
-
-class Happening(NamedTuple):
-    """The client of that number begins `operation`, or its open one ends with `status`."""
-
-    client: int
-    operation: Operation | None
-    status: str = ""
-    result: Any = None
 
 
 class _Entry(NamedTuple):
@@ -71,7 +60,7 @@ class Memories:
         """How many histories could not be judged within the checker's budget."""
         return self._histories.undecided
 
-    def after(self, memory: int, move: "Move") -> int:
+    def after(self, memory: int, move: Move) -> int:
         """The memory after a move, or `SPENT`."""
         key = (memory, move.index)
         known = self._after.get(key)
@@ -99,7 +88,7 @@ class Memories:
         history, _ = self._histories.after(0, tuple(happenings))
         return self._intern(_Entry(first.crashes, first.timers, watching, history), None)
 
-    def through(self, memory: int, moves: Sequence["Move"]) -> int:
+    def through(self, memory: int, moves: Sequence[Move]) -> int:
         """The memory after these moves, with the first failure on the way; or `SPENT`."""
         failure: str | None = None
         for move in moves:
@@ -112,7 +101,7 @@ class Memories:
             return self._intern(self._entries[memory], failure)
         return memory
 
-    def _next(self, entry: _Entry, move: "Move") -> int:
+    def _next(self, entry: _Entry, move: Move) -> int:
         crashes = entry.crashes - (move.crash is not None)
         timers = entry.timers - (move.is_timer and entry.timers >= 0)
         if crashes < 0 or (move.is_timer and timers < 0 <= entry.timers):
@@ -155,7 +144,7 @@ class _Watching:
         self._known: dict[bytes, int] = {self.prints[0]: 0}
         self._after: dict[tuple[int, int], tuple[int, bool]] = {}
 
-    def after(self, state: int, move: "Move") -> tuple[int, bool]:
+    def after(self, state: int, move: Move) -> tuple[int, bool]:
         """Its state after a move, and whether its claim held."""
         key = (state, move.index)
         known = self._after.get(key)
@@ -163,7 +152,7 @@ class _Watching:
             known = self._after[key] = self._watch(state, move)
         return known
 
-    def _watch(self, state: int, move: "Move") -> tuple[int, bool]:
+    def _watch(self, state: int, move: Move) -> tuple[int, bool]:
         monitor: Monitor = self.states[state].__copy__()  # type: ignore[attr-defined]
         is_kept = True
         for before, event, after in move.steps:

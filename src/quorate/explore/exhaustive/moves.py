@@ -1,11 +1,12 @@
 """The moves of a system: interned local states and messages, and what each can lead to."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
 from quorate.errors import Mistake
+from quorate.explore.exhaustive.claims import Claim, changed
 from quorate.explore.exhaustive.machine import (
     Envelope,
     Local,
@@ -15,142 +16,14 @@ from quorate.explore.exhaustive.machine import (
     StepFailed,
     may_fire,
 )
-from quorate.explore.exhaustive.memory import Happening, wakes
+from quorate.explore.exhaustive.memory import wakes
+from quorate.explore.exhaustive.way import NOTHING, Cut, Happening, Kind, Move, Way, way_of
 from quorate.kernel.canonical import fingerprint
 from quorate.kernel.node import Event, Invoke, Node, Operation, Start, recover
-from quorate.kernel.properties import Property, PropertyKind
+from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import Exploration
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.judge import holds
-
-Kind = Literal["deliver", "fire", "invoke", "store", "crash", "lose"]
-NOTHING = -1
-
-
-class Cut(NamedTuple):
-    """Where a crash cuts a step: whether the disk holds it, and how many of its sends had left.
-
-    Of a step on disk the sends are counted that had to wait for that; of one that is not, the
-    others.
-
-    `of` says what the node was doing; None for a node that was at rest.
-    """
-
-    of: Kind | None
-    is_kept: bool
-    sends: int
-
-
-class Move(msgspec.Struct, gc=False):
-    """One thing that can happen to a node, whatever the rest of the system is like.
-
-    Attributes:
-        index: its number among all moves.
-        slot: whose move it is.
-        before, after: the node's local state around it.
-        takes: the message that arrives or is lost; `NOTHING` otherwise.
-        place: which of several equal ones in a queue that is.
-        sends: the messages that leave, in order.
-        repeats: whether a copy of the message that arrives stays in flight.
-        delta: by how much it changes the fingerprint of a state; its messages count as far as
-            every one of them does so alike in all states.
-        is_special: whether more has to be looked at: messages, memory, or a failure.
-        remembers: whether it changes what is remembered.
-        is_timer: whether it counts as a timer that fires.
-        crash: where a crash cuts it, if one does.
-        happenings: what it adds to the history.
-        steps: the handlers that run: state before, event, state after.
-        woken: the monitors that will look.
-        judged, hoped: the `always` and `sometimes` properties that may change by it.
-        failure: the property that it violates by itself, and the message of an exception.
-        event: a message, a timer, the name of a stored value, an operation.
-        also: the operation that an eager client begins in the same step.
-        choices: what chance answers.
-    """
-
-    index: int
-    kind: Kind
-    slot: int
-    before: int
-    after: int
-    takes: int
-    place: int
-    sends: tuple[int, ...]
-    repeats: bool
-    delta: int
-    is_special: bool
-    remembers: bool
-    is_timer: bool
-    crash: Cut | None
-    happenings: tuple[Happening, ...]
-    steps: tuple[tuple[Node, Event, Node], ...]
-    woken: tuple[int, ...]
-    judged: tuple[int, ...]
-    hoped: tuple[int, ...]
-    failure: str | None
-    event: Any
-    also: Operation | None
-    choices: tuple[Any, ...]
-
-    @property
-    def is_start(self) -> bool:
-        """Whether the node begins by it."""
-        return isinstance(self.event, Start)
-
-
-class Way(msgspec.Struct, gc=False):
-    """What leads from one state to the next: a move, or on `rpc` a call with its answers.
-
-    Attributes:
-        moves: in order.
-        delta: by how much it changes the fingerprint of a state, if it is not special.
-        is_special: whether that depends on more than the nodes that move.
-        judged, hoped: the `always` and `sometimes` properties that may change by it.
-    """
-
-    moves: tuple[Move, ...]
-    delta: int
-    is_special: bool
-    judged: tuple[int, ...]
-    hoped: tuple[int, ...]
-
-
-def way_of(*moves: Move) -> Way:
-    """The way of these moves, one after the other."""
-    return Way(
-        moves,
-        sum(move.delta for move in moves),
-        any(move.is_special for move in moves),
-        tuple(dict.fromkeys(at for move in moves for at in move.judged)),
-        tuple(dict.fromkeys(at for move in moves for at in move.hoped)),
-    )
-
-
-class Claim:
-    """A property of states, evaluated once for each different combination of what it reads."""
-
-    def __init__(self, claim: Property, node: type[Node]) -> None:
-        self.name = claim.name
-        self.kind = claim.kind
-        self._check = claim.check
-        self._fields = tuple(sorted(claim.fields(node)))
-        self._views: dict[bytes, int] = {}
-        self.view: list[int] = []
-        self._known: dict[tuple[int, ...], bool] = {}
-
-    def look(self, node: Node) -> None:
-        """Note what the claim can see of one more local state."""
-        seen = tuple(getattr(node, name) for name in self._fields)
-        self.view.append(self._views.setdefault(fingerprint((node.id, seen)), len(self._views)))
-
-    def holds(self, locals_: Sequence[int], states: Sequence[Local]) -> bool:
-        """Whether it is true of the servers in these local states."""
-        key = tuple(map(self.view.__getitem__, locals_))
-        known = self._known.get(key)
-        if known is None:
-            nodes = [states[local].node for local in locals_]
-            known = self._known[key] = holds(self.name, self._check, nodes)
-        return known
 
 
 class Moves:
@@ -500,8 +373,8 @@ class Moves:
         return Move(
             self.count - 1, kind, slot, before, after, takes, place, sends, False, delta,
             remembers or (has_messages and not self._messages_add_up), remembers, spends, crash,
-            happenings, steps if remembers else (), woken, _changed(self.always, before, after),
-            _changed(self.sometimes, before, after), failure, event, also, choices,
+            happenings, steps if remembers else (), woken, changed(self.always, before, after),
+            changed(self.sometimes, before, after), failure, event, also, choices,
         )  # fmt: skip
 
     def _repeat(self, move: Move) -> Move:
@@ -533,10 +406,3 @@ def _culprit(node: Node) -> str:
         except TypeError:
             return f"{type(node).__name__}.{name}"
     return type(node).__name__
-
-
-def _changed(claims: Sequence[Claim], before: int, after: int) -> tuple[int, ...]:
-    """The claims that can see a difference between two local states of one node."""
-    if before == after:
-        return ()
-    return tuple(at for at, c in enumerate(claims) if c.view[before] != c.view[after])

@@ -18,10 +18,10 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.explore.exhaustive.counterexample import schedule_of
-from quorate.explore.exhaustive.moves import Way
 from quorate.explore.exhaustive.ready import How, Ready, make_ready
 from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search
 from quorate.explore.exhaustive.space import State
+from quorate.explore.exhaustive.way import Way
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.schedule import Schedule
 from quorate.simulate.world import collector_at_rest

@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
+from quorate.explore.exhaustive.claims import Claim
 from quorate.explore.exhaustive.liveness import Graph
 from quorate.explore.exhaustive.memory import Memories
-from quorate.explore.exhaustive.moves import NOTHING, Claim, Moves, Way
+from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.resources import Room
 from quorate.explore.exhaustive.space import Space, State
 from quorate.explore.exhaustive.symmetry import Symmetric
+from quorate.explore.exhaustive.way import NOTHING, Way
 from quorate.explore.outcome import DEADLOCK
 from quorate.simulate.world import collector_at_rest
 

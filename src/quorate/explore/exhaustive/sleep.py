@@ -9,9 +9,9 @@ Concurrent Systems", LNCS 1032, 1996, chapter 5; for states that are met again, 
 
 from collections.abc import Iterable
 
-from quorate.explore.exhaustive.moves import Move, Way
 from quorate.explore.exhaustive.search import Search
 from quorate.explore.exhaustive.space import State
+from quorate.explore.exhaustive.way import Move, Way
 
 AWAKE: frozenset[int] = frozenset()
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from quorate.explore.exhaustive.machine import Envelope
 from quorate.explore.exhaustive.memory import SPENT, Memories
-from quorate.explore.exhaustive.moves import NOTHING, Move, Moves, Way, way_of
+from quorate.explore.exhaustive.moves import Moves
+from quorate.explore.exhaustive.way import NOTHING, Move, Way, way_of
 from quorate.kernel.canonical import fingerprint
 from quorate.scenario.exploration import Exploration
 

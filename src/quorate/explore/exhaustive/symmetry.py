@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.explore.exhaustive.moves import NOTHING, Way
 from quorate.explore.exhaustive.space import FifoSpace, Found, Space, State
+from quorate.explore.exhaustive.way import NOTHING, Way
 from quorate.kernel.canonical import encode, fingerprint
 from quorate.kernel.node import Node
 from quorate.kernel.values import Log, Map, NodeId, Set
