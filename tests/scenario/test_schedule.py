@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.errors import Mistake
+from quorate.kernel import Operation
 from quorate.scenario.fault import Crash
 from quorate.scenario.notation import format_label
 from quorate.scenario.schedule import (
@@ -41,6 +42,13 @@ SCHEDULES = st.builds(
 def test_a_schedule_reads_back(schedule: Schedule, comments: list[str]) -> None:
     text = format_schedule(schedule, tuple(comments))
     assert parse_schedule(text, "x") == schedule
+
+
+@pytest.mark.parametrize("text", ["\x85", "\u2028", "  # caused by fire n1 T #1", "\r\n", "#"])
+def test_no_text_in_a_value_ends_its_line(text: str) -> None:
+    label = ("invoke c1", 1)
+    schedule = Schedule(scenario="raft", entries={label: (0, Operation("write", text, (text,)))})
+    assert parse_schedule(format_schedule(schedule), "x").entries == schedule.entries
 
 
 @given(SCHEDULES, LABELS)

@@ -152,8 +152,13 @@ _BARE_KEY = re.compile(r"(?!(?:true|false|null)\b)[^\W\d]\w*")
 _OPERATION = re.compile(rf'(\S+)(?: +({_BARE_KEY.pattern}(?= |$)|@"(?:[^"\\]|\\.)*"))?(?: +(.+))?')
 
 
+_ESCAPED = re.compile("[#\x7f-\x9f\u2028\u2029]")
+"""What would end a line, or begin a remark, inside a text: JSON leaves these as they are."""
+
+
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def parse_operation(text: str) -> Operation:
