@@ -255,7 +255,7 @@ class Chain(msgspec.Struct, Generic[B], frozen=True):
         *(Map[NodeId, Set[tuple[int, str]]], Log[Tree], Log[Vote | None]),
         *(int | None, Map[str, int] | None, Vote | None),
         *(
-            Annotated[Any, Plain],
+            Plain,
             Annotated[int, []],
             Annotated[Set[int], "durable"],
             Term,

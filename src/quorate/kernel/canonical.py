@@ -10,6 +10,7 @@ from enum import Enum
 from hashlib import blake2b
 from types import NoneType, UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ForwardRef,
@@ -126,8 +127,19 @@ def _translator(kind: type) -> Callable[[Any], list[object]]:
 _translators: dict[type, Callable[[Any], list[object]]] = {}
 
 
-class Plain:
-    """`Annotated[Any, Plain]`: canonical values that only their owner can tell apart."""
+if TYPE_CHECKING:
+    Plain = Any
+else:
+
+    class _OfAnyKind(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return True
+
+    class Plain(metaclass=_OfAnyKind):
+        """The annotation of canonical values that only their owner can tell apart.
+
+        Decoders meet it as a type of its own, and so know that lists are tuples there.
+        """
 
 
 def immutable_type(annotation: Any) -> str | None:
@@ -158,7 +170,7 @@ def _components(part: Any) -> Iterable[Any] | None:
     origin, arguments = get_origin(part), get_args(part)
     kind = origin or part
     if kind is Annotated:
-        return () if Plain in arguments else arguments[:1]
+        return arguments[:1]
     if kind is Literal:
         return map(type, arguments)
     if origin in (tuple, Union, UnionType):
@@ -170,7 +182,7 @@ def _components(part: Any) -> Iterable[Any] | None:
     if hasattr(part, "__value__"):  # A `type` statement, from Python 3.12 on.
         return (part.__value__,)
     # A ForwardRef is left only where a type contains itself.
-    if part in (*_SCALARS, NodeId, None, ...) or isinstance(part, ForwardRef):
+    if part in (*_SCALARS, NodeId, Plain, None, ...) or isinstance(part, ForwardRef):
         return ()
     if not isinstance(kind, type):
         return None

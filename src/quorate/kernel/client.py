@@ -4,8 +4,7 @@ Clients are nodes too. Their operations come from the workload as `Invoke`, and 
 `env.complete`; what they observe is the history that checkers judge.
 """
 
-from typing import Any
-
+from quorate.kernel.canonical import Plain
 from quorate.kernel.env import Env, ms
 from quorate.kernel.node import Invoke, Message, Node, Operation, Timer, on
 from quorate.kernel.values import NodeId
@@ -22,7 +21,7 @@ class Response(Message):  # node -> client
     """The outcome of request `number`: its result, or None with `ok` false if it surely failed."""
 
     number: int
-    value: Any = None
+    value: Plain = None
     ok: bool = True
 
 

@@ -7,7 +7,7 @@ the parent's peers. Its parent makes it with any id: its address follows from wh
 Children get `Start` just before their parent does.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -34,14 +34,14 @@ class ToChild(Message):
 
     child: str
     source: str
-    message: Annotated[Any, Plain]
+    message: Plain
 
 
 class ChildTimer(Timer):
     """A timer of the child `child`."""
 
     child: str
-    timer: Annotated[Any, Plain]
+    timer: Plain
 
 
 class ChildStepped(Event):

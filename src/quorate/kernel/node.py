@@ -96,7 +96,7 @@ class Operation(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False
 
     f: str
     key: str | None = None
-    value: Annotated[Any, Plain] = None
+    value: Plain = None
 
 
 class Invoke(Event):
