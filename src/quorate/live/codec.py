@@ -1,0 +1,180 @@
+"""Values as bytes, and back: what nodes say to each other, and what they keep on disk.
+
+Everything is msgpack. A message or another tagged struct is an array that begins with the name of
+its class; a `Map` an array of pairs, a `Set` one of elements, a `Log` its items and its start; a
+`NodeId` is a text. Decoding is typed: it yields what the annotations of the classes promise, or
+raises `Undecodable`. Where the annotation is `Plain`, an array that begins with the name of a known
+struct is that struct, and any other a tuple.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.kernel.canonical import Plain
+from quorate.kernel.client import Redirect, Request, Response
+from quorate.kernel.composition import ChildTimer, ToChild
+from quorate.kernel.node import (
+    BatchEnd,
+    Event,
+    Invoke,
+    Message,
+    Node,
+    Operation,
+    Start,
+    Stored,
+    Timer,
+)
+from quorate.kernel.values import Log, Map, NodeId, Set
+
+
+class Undecodable(Exception):
+    """Bytes that are no value of the kind that was expected; the text says why."""
+
+
+class Codec:
+    """Encodes and decodes for the nodes of some classes, and the modules that these come from.
+
+    Raises Mistake if two structs that could be confused on the wire have the same name.
+    """
+
+    def __init__(self, kinds: Iterable[type[Node]], modules: Iterable[str] = ()) -> None:
+        kinds = tuple(kinds)
+        self._structs = _structs(kinds, modules)
+        messages = [kind for kind in self._structs.values() if issubclass(kind, Message)]
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=_spell)
+        self._message = self._decoder(_union(messages))
+        self._events = {kind: self._decoder(_union({*kind.handlers, *_HOST})) for kind in kinds}
+        self._plain = self._decoder(Plain)
+
+    def encode(self, value: object) -> bytes:
+        """The bytes of any canonical value."""
+        return self._encoder.encode(value)
+
+    def message(self, data: bytes | memoryview) -> Message:
+        """The message that the bytes are. Raises Undecodable."""
+        message: Message = _decode(self._message, data)
+        return message
+
+    def event(self, kind: type[Node], data: bytes | memoryview) -> Event:
+        """The event, for a node of this class, that the bytes are. Raises Undecodable."""
+        event: Event = _decode(self._events[kind], data)
+        return event
+
+    def plain(self, data: bytes | memoryview) -> Any:
+        """The value of any kind that the bytes are. Raises Undecodable."""
+        return _decode(self._plain, data)
+
+    def typed(self, annotation: Any) -> "Callable[[bytes | memoryview], Any]":
+        """A decoder for values of this annotation; it raises Undecodable."""
+        decoder = self._decoder(annotation)
+        return lambda data: _decode(decoder, data)
+
+    def _decoder(self, annotation: Any) -> "msgspec.msgpack.Decoder[Any]":
+        return msgspec.msgpack.Decoder(annotation, dec_hook=self._make)
+
+    def _make(self, kind: Any, value: Any) -> Any:
+        """What msgspec decodes for a type of ours, as that type."""
+        if kind is Plain:
+            return self._as_plain(value)
+        if kind is NodeId:
+            if type(value) is not str:
+                raise TypeError(f"expected the address of a node, found {value!r:.50}")
+            return NodeId(value)
+        origin, arguments = get_origin(kind) or kind, get_args(kind)
+        if origin is Map:
+            pair = of(tuple, *(arguments or (Plain, Plain)))
+            return Map(self._convert(value, of(list, pair)))
+        if origin is Set:
+            return Set(self._convert(value, of(list, *(arguments or (Plain,)))))
+        if origin is Log:
+            items = of(list, *(arguments or (Plain,)))
+            return Log(*self._convert(value, of(tuple, items, int)))
+        raise TypeError(f"{kind} cannot be decoded")
+
+    def _convert(self, value: Any, kind: Any) -> Any:
+        return msgspec.convert(value, kind, dec_hook=self._make)
+
+    def _as_plain(self, value: Any) -> Any:
+        if type(value) is not list:
+            return value
+        items = tuple([self._as_plain(item) if type(item) is list else item for item in value])
+        if items and type(items[0]) is str:
+            struct = self._structs.get(items[0])
+            if struct is not None:
+                return self._convert(value, struct)
+        return items
+
+
+def of(generic: Any, *arguments: Any) -> Any:
+    """The annotation `generic[arguments]`, where the arguments are known only at run time."""
+    return generic[arguments]
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes | memoryview) -> Any:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
+        raise Undecodable(str(error) or type(error).__name__) from error
+
+
+def _spell(value: Any) -> Any:
+    """What msgspec does not know, as what it does."""
+    if isinstance(value, NodeId):
+        return str(value)
+    if isinstance(value, Map):
+        return value.items()
+    if isinstance(value, Set):
+        return list(value)
+    if isinstance(value, Log):
+        return [list(value), value.start]
+    if isinstance(value, Enum):
+        return value.name
+    raise TypeError(f"{type(value).__name__} is not a canonical value")
+
+
+def _union(kinds: Iterable[type]) -> Any:
+    return Union[tuple(kinds)]  # noqa: UP007  # As many as there are.
+
+
+_HOST = (Start, BatchEnd, Stored, Invoke, ToChild, ChildTimer)
+"""Events that any node may be given."""
+_SHARED = (Request, Response, Redirect, Operation, ToChild, ChildTimer)
+"""Structs that any member may meet on the wire."""
+
+
+def _structs(kinds: Iterable[type[Node]], modules: Iterable[str]) -> dict[str, type]:
+    """The tagged structs by name: what the classes handle, and all that their modules hold.
+
+    A node's timers never leave it, so that two classes may well have timers of the same name.
+    """
+    names = dict.fromkeys(modules)
+    candidates: list[type] = [*_SHARED]
+    for kind in kinds:
+        names.update(dict.fromkeys(base.__module__ for base in kind.__mro__))
+        candidates += kind.handlers
+    for name in names:
+        candidates += vars(sys.modules[name]).values()
+    found: dict[str, type] = {}
+    for struct in filter(_is_tagged, candidates):
+        known = found.setdefault(struct.__name__, struct)
+        if known is not struct and not issubclass(struct, Timer):
+            raise Mistake(
+                f"{known.__module__} and {struct.__module__} both define {struct.__name__}: "
+                "on the wire they could not be told apart; rename one"
+            )
+    return found
+
+
+def _is_tagged(value: Any) -> bool:
+    return (
+        isinstance(value, type)
+        and issubclass(value, msgspec.Struct)
+        and value.__struct_config__.tag is not None
+        and value.__struct_config__.array_like
+        and value not in (Event, Message, Timer)
+    )
