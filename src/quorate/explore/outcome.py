@@ -1,7 +1,10 @@
 """One run, judged: by its properties while it runs, then by what its clients saw."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
+from operator import attrgetter
 
 import msgspec
 
@@ -121,8 +124,7 @@ def _stuck(world: World) -> bool:
     healed, last = world.scenario.heal, world.scenario.quiet
     asked = any(
         flight.target in world.core and flight.source not in world.servers
-        for record in world.records
-        if healed <= record.time < last
+        for record in world.records[_first_at(world, healed) : _first_at(world, last)]
         for flight in record.flights
     )
     return asked and not any(
@@ -131,6 +133,11 @@ def _stuck(world: World) -> bool:
         and _status(world, completed) == "ok"
         for _, _, completed in world.clients.operations
     )
+
+
+def _first_at(world: World, time: int) -> int:
+    """The id of the first record at that time, or later."""
+    return bisect_left(world.records, time, key=attrgetter("time"))
 
 
 def _status(world: World, completed: int) -> Status:
@@ -157,10 +164,10 @@ def count(world: World, history: History) -> dict[str, int]:
         counters[f"became {role}"] = times
     for name in world.judge.reached:
         counters[f"reached {name}"] = 1
-    for record in world.records:
-        for flight in record.flights:
-            if flight.lost:
-                counters[f"messages {flight.lost}"] += 1
+    flights = chain.from_iterable(map(attrgetter("flights"), world.records))
+    for reason, times in Counter(map(attrgetter("lost"), flights)).items():
+        if reason:
+            counters[f"messages {reason}"] = times
     open_by_key: dict[str | None, int] = {}
     healed = world.scenario.heal
     for operation in history.operations:

@@ -45,6 +45,12 @@ class NetworkDomain(msgspec.Struct, frozen=True):
     tail_chance: int = 0
     default: int = ms(1)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether every message takes the default time, so that there is nothing to decide."""
+        chances = self.loss_chance + self.duplicate_chance + self.tail_chance
+        return self.low == self.high == self.default and not chances
+
     def sample(self, bits: int) -> int | tuple[int, int]:
         fate = bits & 0xFFFF
         delay = self.low + ((bits >> 16 & 0xFFFFFF) * (self.high - self.low) >> 24)
@@ -63,6 +69,11 @@ class DurationDomain(msgspec.Struct, frozen=True):
     high: int
     tail: int = 1
     default: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the duration is always the default, so that there is nothing to decide."""
+        return self.low == self.high == self.default and self.tail == 1
 
     def sample(self, bits: int) -> int:
         duration = self.low + ((bits >> 16 & 0xFFFFFF) * (self.high - self.low) >> 24)

@@ -11,13 +11,16 @@ ones. Faults are entries too, anchored to the event that they follow.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import shake_128
-from struct import unpack
+from struct import unpack_from
 from typing import Any, Protocol
 
 from quorate.scenario.fault import Fault
 
 Label = tuple[str, int]
 """A series' name and an ordinal."""
+
+FIRST = 8
+"""How many values a series decides at first; each further block doubles their number."""
 
 
 class Domain(Protocol):
@@ -37,21 +40,17 @@ class Series:
     `values[n]` is the value of decision n once `reserve(n)` was called; hot loops do this inline.
     """
 
-    __slots__ = ("_sample", "_secret", "count", "default", "name", "overrides", "values")
+    __slots__ = ("_sample", "_seed", "count", "default", "name", "overrides", "values")
 
     def __init__(
-        self,
-        name: str,
-        domain: Domain,
-        secret: bytes | None,
-        overrides: Mapping[int, Any],
+        self, name: str, domain: Domain, seed: int | None, overrides: Mapping[int, Any]
     ) -> None:
         self.name = name
         self.count = 0
         self.values: list[Any] = []
         self.default = domain.default
         self.overrides = dict(overrides)
-        self._secret = secret
+        self._seed = seed
         self._sample: Callable[[int], Any] = domain.sample
 
     def next(self) -> tuple[int, Any]:
@@ -64,16 +63,30 @@ class Series:
 
     def extend(self) -> None:
         """Decide more values ahead: twice as many each time, so that short series are cheap."""
-        start = len(self.values)
-        count = start or 8
-        if self._secret is None:
-            self.values += [self.default] * count
+        known = len(self.values)
+        start = 0 if known < FIRST else 1 << known.bit_length() - 1
+        count = start or FIRST
+        new = start + count - known
+        if self._seed is None:
+            self.values += [self.default] * new
         else:
-            words = shake_128(b"%b/%d" % (self._secret, start)).digest(8 * count)
-            self.values += map(self._sample, unpack(f"<{count}Q", words))
-        for ordinal, value in self.overrides.items():
-            if start <= ordinal < start + count:
-                self.values[ordinal] = value
+            secret = f"{self._seed}/{self.name}/{start}"
+            words = shake_128(secret.encode()).digest(8 * count)
+            self.values += map(self._sample, unpack_from(f"<{new}Q", words, 8 * (known - start)))
+        if self.overrides:
+            for ordinal, value in self.overrides.items():
+                if known <= ordinal < known + new:
+                    self.values[ordinal] = value
+
+    def skip(self) -> int:
+        """The ordinal of a decision that comes up where only the default is possible."""
+        ordinal = self.count
+        self.count = ordinal + 1
+        if ordinal < len(self.values):
+            self.values[ordinal] = self.default
+        else:
+            self.values.append(self.default)
+        return ordinal
 
     def override(self, ordinal: int, value: Any) -> None:
         """Write an entry, for a decision that has not come up yet."""
@@ -83,7 +96,7 @@ class Series:
 
     def calm(self) -> None:
         """From here on the seed says nothing: what is still to come takes the default."""
-        self._secret = None
+        self._seed = None
         del self.values[self.count :]
 
     def taken(self) -> Iterator[tuple[int, Any]]:
@@ -127,9 +140,8 @@ class Tape:
         """
         series = self.series.get(name)
         if series is None:
-            secret = None if self.seed is None or calm else f"{self.seed}/{name}".encode()
-            entries = self._entries.get(name, {})
-            series = self.series[name] = Series(name, domain, secret, entries)
+            seed = None if calm else self.seed
+            series = self.series[name] = Series(name, domain, seed, self._entries.get(name, {}))
         return series
 
     def anchor(self, label: Label, fault: Fault) -> None:

@@ -151,6 +151,7 @@ class Faults:
                 flight.lost = flight.lost or "crash"
         host.node = host.released = host.synced = recover(host.fresh, survivor)
         host.up = host.paused = host.syncing = False
+        host.has_crashed = True
         for container in (host.timers, host.stalled, host.unsynced, host.waiting):
             container.clear()
         world.judge.crashed(host)

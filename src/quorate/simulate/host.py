@@ -1,8 +1,7 @@
 """One simulated machine: the node it runs, its disk, its clock, its timers and its links."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from operator import attrgetter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, proxy
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 Action = Callable[[Any], None]
-Fields = Callable[[Node], tuple[Any, ...]]
 
 
 class Due(msgspec.Struct, gc=False):
@@ -39,7 +37,12 @@ class Due(msgspec.Struct, gc=False):
 
 
 class Pending(msgspec.Struct, gc=False):
-    """A timer that has been set; its bounds let it fire between `low` and `high`."""
+    """A timer that has been set; its bounds let it fire between `low` and `high`.
+
+    It is due at `due`, as the event of that `place` among those of equal time. Most timers are set
+    again before they fire, so one that takes the place of another is queued only when that comes
+    up: by then it may have been replaced itself. `looked_at` is when that is.
+    """
 
     host: "Host"
     timer: Timer
@@ -48,6 +51,10 @@ class Pending(msgspec.Struct, gc=False):
     cause: int
     low: int
     high: int
+    due: int
+    place: int
+    looked_at: int
+    is_queued: bool
 
 
 class Host:
@@ -55,8 +62,8 @@ class Host:
 
     Disk: `synced` is the state that a crash cannot undo, `unsynced` the steps written since, oldest
     first. `waiting` are the steps whose sends must stay behind those; a step without durable change
-    waits too if it comes after one with. `let_go` are the messages that left by the last sync.
-    `values` are those of the judge's fields, after each step.
+    waits too if it comes after one with. `let_go` are the messages that left by the last sync;
+    `has_crashed` holds until the step in which it recovers.
     """
 
     def __init__(self, index: int, node: Node, choose: WeakMethod[Callable[..., Any]]) -> None:
@@ -71,6 +78,7 @@ class Host:
         self.env = Env(node.id, node.peers, lambda name, options: _alive(choose)(me, name, options))
         self.incarnation = 0
         self.up = True
+        self.has_crashed = False
         self.paused = False
         self.stalled: list[tuple[Action, Any]] = []
         self.timers: dict[Timer, Pending] = {}
@@ -80,12 +88,12 @@ class Host:
         self.syncing = False
         self.rate_ppm = 0
         self.clock_base = (0, 0)
+        self.has_own_clock = False
         self.wall_offset = 0
         self.extra_delay = 0
         self.interval = 0
         self.free_at: dict[NodeId, int] = {}
         self.arrives: dict[NodeId, int] = {}  # The last message under way on each ordered link.
-        self.values: tuple[Any, ...] = ()
         self.forget_series()
 
     def forget_series(self) -> None:
@@ -101,14 +109,13 @@ class Host:
 
     def clock(self, time: int) -> int:
         """This host's monotonic clock at a virtual time."""
-        if not self.rate_ppm and not self.clock_base[0]:
-            return time
         since, reading = self.clock_base
         return reading + (time - since) + (time - since) * self.rate_ppm // MILLION
 
     def set_rate(self, time: int, ppm: int) -> None:
         """Let the clock run fast or slow from now on."""
         self.clock_base = (time, self.clock(time))
+        self.has_own_clock = True
         self.rate_ppm = ppm
 
     def virtual(self, duration: int) -> int:
@@ -121,13 +128,3 @@ def _alive(method: WeakMethod[Callable[..., Any]]) -> Callable[..., Any]:
     bound = method()
     assert bound is not None
     return bound
-
-
-def fields_getter(names: Sequence[str]) -> Fields:
-    """A fast reader of some fields as a tuple."""
-    if not names:
-        return lambda node: ()
-    getter = attrgetter(*names)
-    if len(names) == 1:
-        return lambda node: (getter(node),)
-    return getter

@@ -1,6 +1,7 @@
 """Judges a run while it happens: properties, step properties and monitors over released states."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from quorate.errors import Mistake
 from quorate.kernel.node import Event, Node, child_fields, durable_fields
 from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
 from quorate.scenario.scenario import Scenario
-from quorate.simulate.host import Host, fields_getter
+from quorate.simulate.host import Host
 from quorate.simulate.watchdog import StepNeverEnds
 from quorate.trace.record import Record, Violation
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SHOWN = 60
 """How many characters of a value a message shows."""
 
+Same = tuple[bool, ...]
+"""For each watched field, whether a step has left it the same object."""
+
 
 class Judge:
     """Evaluates each property again only when a field that it can read has changed.
@@ -29,6 +33,8 @@ class Judge:
         reached: the names of the `sometimes` properties that have held.
         roles: how often a node took on each role.
         monitors: what each has seen so far.
+        compare: which of the watched fields are the same object in two states.
+        plans: what to do about a step, by what it left the same; filled by `plan`.
     """
 
     def __init__(self, scenario: Scenario, hosts: Sequence[Host]) -> None:
@@ -55,8 +61,8 @@ class Judge:
         watched.update(*(set(monitor.reads) for monitor in self.monitors))
         self._durable = frozenset(durable_fields(scenario.node) + child_fields(scenario.node))
         self._names = tuple(sorted((watched | self._durable) - {"id", "peers"}))
-        self.fields = fields_getter(self._names)
-        self.plans: dict[tuple[bool, ...], Plan] = {}
+        self.compare = comparison(self._names)
+        self.plans: dict[Same, Plan] = {}
 
     def begin(self) -> Violation | None:
         """Judge the states in which the nodes begin, before any of their fields has changed."""
@@ -69,14 +75,17 @@ class Judge:
         self, host: Host, record: Record, plan: "Plan", records: Sequence[Record]
     ) -> Violation | None:
         """Judge a step that has just been released; `records` are the run so far."""
-        before, after = self._states[host.index], host.released
-        before = self._crashed.pop(host.index, before)  # Recovery is a step from before the crash.
-        self._states[host.index] = after
+        index = host.index
+        before, after = self._states[index], host.released
+        if self._crashed:  # Recovery is a step from before the crash.
+            before = self._crashed.pop(index, before)
+        self._states[index] = after
         assert record.event is not None
         if plan.role:
             self._count_role(before, after)
         found = self._judge_step(plan, before, record.event, after)
-        found = found or self._judge_states(plan)
+        if found is None and (plan.always or plan.sometimes):
+            found = self._judge_states(plan)
         if found is None:
             return None
         return Violation(found[0], record.id, found[1], self._witnesses(record, records))
@@ -95,8 +104,8 @@ class Judge:
                 found[step.node] = step.id
         return tuple(sorted(found.values()))
 
-    def plan(self, same: tuple[bool, ...]) -> "Plan":
-        """What to do about a step, by which of `fields` it left the same object."""
+    def plan(self, same: Same) -> "Plan":
+        """What to do about a step that left just these fields the same."""
         changed = {name for name, kept in zip(self._names, same, strict=True) if not kept}
         recovered = not any(same)
         plan = Plan(
@@ -115,7 +124,11 @@ class Judge:
         """Only the durable state of the node is left. The next step shows what that breaks."""
         self._crashed.setdefault(host.index, self._states[host.index])
         self._states[host.index] = host.released
-        host.values = (object(),) * len(self._names)
+
+    def recovery(self) -> "Plan":
+        """What to do about a node's first step after a crash: all that it remembers is new."""
+        nothing = (False,) * len(self._names)
+        return self.plans.get(nothing) or self.plan(nothing)
 
     def raised(self, record: Record, error: BaseException) -> Violation:
         """A handler that raises, or never ends, is a failure of the node's."""
@@ -136,13 +149,17 @@ class Judge:
     def _judge_step(
         self, plan: "Plan", before: Node, event: Event, after: Node
     ) -> tuple[str, str] | None:
-        for claim in plan.each_step:
-            if not holds(claim.name, claim.check, before, event, after):
-                return claim.name, self._difference(claim, before, after)
-        for monitor in plan.monitors:
-            name = type(monitor).__name__
-            if not holds(name, monitor.watch, before, event, after):
-                return name, _sight(monitor, after)
+        judge: Property | Monitor | None = None
+        try:
+            for judge in plan.each_step:
+                if not judge.check(before, event, after):
+                    return judge.name, self._difference(judge, before, after)
+            for judge in plan.monitors:
+                if not judge.watch(before, event, after):
+                    return type(judge).__name__, _sight(judge, after)
+        except (Exception, StepNeverEnds) as error:
+            name = judge.name if isinstance(judge, Property) else type(judge).__name__
+            raise _mistaken(name, error) from error
         return None
 
     def _judge_states(self, plan: "Plan") -> tuple[str, str] | None:
@@ -190,13 +207,26 @@ def holds(name: str, check: Any, *arguments: Any) -> bool:
     """Ask a property or a monitor. Raises Mistake, with the place, if it raises or never ends."""
     try:
         return bool(check(*arguments))
-    except StepNeverEnds as error:
-        raise Mistake(f"property {name} never ends; it must return True or False") from error
-    except Exception as error:
-        raise Mistake(
-            f"property {name} raised {type(error).__name__}: {error} ({_place(error)}); "
-            "it must return True or False"
-        ) from error
+    except (Exception, StepNeverEnds) as error:
+        raise _mistaken(name, error) from error
+
+
+def _mistaken(name: str, error: BaseException) -> Mistake:
+    if isinstance(error, StepNeverEnds):
+        return Mistake(f"property {name} never ends; it must return True or False")
+    what = f"{type(error).__name__}: {error} ({_place(error)})"
+    return Mistake(f"property {name} raised {what}; it must return True or False")
+
+
+@lru_cache(maxsize=256)
+def comparison(names: Sequence[str]) -> Callable[[Node, Node], Same]:
+    """A function that tells which of these fields are the same object in two nodes.
+
+    It is compiled for the names, as every step needs it: a loop would take four times as long.
+    """
+    pairs = "".join(f"one.{name} is other.{name}, " for name in names)
+    compare: Callable[[Node, Node], Same] = eval(f"lambda one, other: ({pairs})")
+    return compare
 
 
 def _place(error: BaseException) -> str:

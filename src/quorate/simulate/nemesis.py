@@ -4,6 +4,7 @@ The nemesis never acts at a time of its own: once one of its moments has come it
 step of some node and strikes right after that, so that the tape can anchor the fault to the step.
 """
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,14 @@ KIND_OF: dict[type[Fault], str] = {
 }
 """Which kind of fault allows it."""
 
+NEVER = 1 << 62
 SUDDEN = ("partition", "crash", "pause", "slow", "bandwidth", "clock")
 
 
 class Nemesis:
     """Strikes at random, and mends what it broke after a while.
 
-    `wake` is the time before which it need not be asked.
+    `wake` is the time before which it need not be asked; with an adversary it always wants to be.
     """
 
     def __init__(self, conditions: Conditions, scenario: Scenario, seed: int) -> None:
@@ -62,8 +64,8 @@ class Nemesis:
         self._dice = Dice(seed, "nemesis")
         self._kinds = [kind for kind in SUDDEN if kind in conditions.faults]
         self._count = 0
-        self._due = self._dice.between("first", 0, conditions.gap)
-        self.wake = 0
+        self._due = self._dice.between("first", 0, conditions.gap) if self._kinds else NEVER
+        self._next = self._due  # The earliest moment of its own: a sudden fault or a remedy.
         self._remedies: list[tuple[int, int, Fault]] = []
         self._victim: NodeId | None = None
         self._after_sync = False
@@ -71,17 +73,26 @@ class Nemesis:
         if conditions.adversary is not None:
             make = scenario.adversaries[conditions.adversary]
             self.adversary = make(Dice(seed, "adversary"))
+        self.wake = self._next if self.adversary is None else 0
 
-    def react(self, record: Record, world: "World") -> list[Fault]:
+    def react(self, record: Record, world: "World") -> Sequence[Fault]:
         """What strikes right after this record."""
-        self._now, faults = world.time, list[Fault]()
+        self._now = world.time
         if record.kind == "fault":
-            return self._partial_core() if record.series == "calm" else faults
+            return self._partial_core() if record.series == "calm" else ()
+        faults: list[Fault] = []
         if self.adversary is not None:
             for fault in self.adversary.react(record, world):
                 if self._is_allowed(fault):
                     faults.append(fault)
                     self._promise_remedy(fault)
+        if self._now >= self._next or self._victim is not None:
+            faults += self._strike(record, world)
+        return faults
+
+    def _strike(self, record: Record, world: "World") -> list[Fault]:
+        """The remedies and the sudden faults whose moment has come."""
+        faults: list[Fault] = []
         while self._remedies and self._remedies[0][0] <= world.time:
             faults.append(heappop(self._remedies)[2])
         if self._victim == record.node and (
@@ -89,14 +100,14 @@ class Nemesis:
         ):
             faults += self._crash(record.node, world)
             self._victim = None
-        if world.time >= self._due and self._kinds:
+        if world.time >= self._due:
             gap = self._conditions.gap
             self._due = world.time + self._draw("gap", gap // 4, 2 * gap)
             kind = self._kinds[self._draw("kind", 0, len(self._kinds) - 1)]
             faults += self._sudden(kind, world)
-        self.wake = min(self._due, self._remedies[0][0]) if self._remedies else self._due
-        if self.adversary is not None or self._victim is not None:
-            self.wake = 0
+        self._next = min(self._due, self._remedies[0][0]) if self._remedies else self._due
+        is_eager = self.adversary is not None or self._victim is not None
+        self.wake = 0 if is_eager else self._next
         return faults
 
     def _is_allowed(self, fault: Fault) -> bool:
@@ -187,6 +198,7 @@ class Nemesis:
     def _later(self, delay: int, fault: Fault) -> None:
         self._count += 1
         heappush(self._remedies, (self._now + delay, self._count, fault))
+        self._next = min(self._next, self._now + delay)
 
     def _node(self) -> NodeId:
         servers = self._servers

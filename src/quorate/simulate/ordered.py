@@ -173,6 +173,10 @@ class OrderedWorld(World):
                 return entry
         if series.startswith("deliver"):
             return self._duplicate(series, ordinal)
+        for host in self.hosts.values():
+            for pending in host.timers.values():
+                if pending.ordinal == ordinal and pending.series.name == series:
+                    return pending.due, pending.place, self._fire, pending
         return None
 
     def _overtaken(self, entry: tuple[int, int, Any, Any]) -> str:

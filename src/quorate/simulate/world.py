@@ -7,7 +7,6 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
-from operator import is_
 from typing import Any
 from weakref import WeakMethod, proxy
 
@@ -85,20 +84,25 @@ class World:
         for id in scenario.client_ids():
             self._add(scenario.make_client(id))
         self.judge = Judge(scenario, [self.hosts[id] for id in self.servers])
-        self._fields, self._plans = self.judge.fields, self.judge.plans
+        self._compare, self._plans = self.judge.compare, self.judge.plans
         self._server_count = len(self.servers)
-        for id in self.servers:
-            self.hosts[id].values = self._fields(self.hosts[id].node)
         self.faults = Faults(proxy(self))
         self.clients = Clients(proxy(self))
         self._disk = Disk(proxy(self))
-        self.adversary: Adversary | None = None
-        self.nemesis: Nemesis | None = None
-        if tape.seed is not None and scenario.heal:
-            self.nemesis = Nemesis(self.conditions, scenario, tape.seed)
-            self.adversary = self.nemesis.adversary
+        self.nemesis = self._nemesis(tape.seed)
+        self.adversary = self.nemesis.adversary if self.nemesis is not None else None
+        kind = type(self.adversary) if self.adversary is not None else Adversary
+        self._is_routed = kind.route is not Adversary.route
+        self._is_timed = kind.time is not Adversary.time
+        self._is_network_calm = self.conditions.network.is_settled
         self._replays = tape.has_faults
-        self._wake = 0 if self.nemesis is not None else NEVER
+        self._wake = NEVER if self.nemesis is None else self.nemesis.wake
+
+    def _nemesis(self, seed: int | None) -> Nemesis | None:
+        """Who strikes in the world of that seed; a tape without one has been told all."""
+        if seed is None or not self.scenario.heal:
+            return None
+        return Nemesis(self.conditions, self.scenario, seed)
 
     def _add(self, node: Node) -> None:
         self.hosts[node.id] = Host(len(self.hosts), node, WeakMethod(self._choose))
@@ -176,7 +180,7 @@ class World:
         time = self.time
         env = host.env
         env.sender = sender
-        env.now = now = host.clock(time) if host.rate_ppm or host.clock_base[0] else time
+        env.now = now = host.clock(time) if host.has_own_clock else time
         env.wall = wall = now + host.wall_offset
         effects: list[Effect] = []
         env.effects = effects
@@ -201,6 +205,31 @@ class World:
         if self._choices:
             record.choices = tuple(self._choices)
             self._choices.clear()
+        has_more = bool(effects) and self._act_at_once(host, effects, record)
+        plan = None
+        if host.index < self._server_count:
+            if host.has_crashed:
+                host.has_crashed = False
+                plan = self.judge.recovery()
+            else:
+                same = self._compare(before, after)
+                plan = self._plans.get(same) or self.judge.plan(same)
+            if plan.durable:
+                host.unsynced.append(record)
+                if not host.syncing:
+                    self._disk.begin_batch(host)
+        if host.unsynced:
+            host.waiting.append((record, plan))
+        elif has_more or (plan is not None and plan.judged):
+            self.release(host, record, plan)
+        else:
+            record.released, host.released = time, after  # Nothing is to be released but itself.
+        if self._replays or time >= self._wake:
+            self._react(record)
+
+    def _act_at_once(self, host: Host, effects: Sequence[Effect], record: Record) -> bool:
+        """Carry out what need not wait for the disk; tells whether there is more."""
+        has_more = False
         for effect in effects:
             effect_type = type(effect)
             if effect_type is SetTimer:
@@ -209,22 +238,9 @@ class World:
                 host.timers.pop(effect.timer, None)  # type: ignore[union-attr]
             elif effect_type is Send and effect.ahead:  # type: ignore[union-attr]
                 self._transmit(host, effect, record)  # type: ignore[arg-type]
-        plan = None
-        if host.index < self._server_count:
-            values = self._fields(after)
-            same = tuple(map(is_, values, host.values))
-            plan = self._plans.get(same) or self.judge.plan(same)
-            host.values = values
-            if plan.durable:
-                host.unsynced.append(record)
-                if not host.syncing:
-                    self._disk.begin_batch(host)
-        if host.unsynced:
-            host.waiting.append((record, plan))
-        else:
-            self.release(host, record, plan)
-        if self._replays or time >= self._wake:
-            self._react(record)
+            else:
+                has_more = True
+        return has_more
 
     def _raised(self, host: Host, event: Event, error: BaseException, *place: Any) -> None:
         kind, series, ordinal, cause, flight = place
@@ -265,11 +281,8 @@ class World:
 
     def _react(self, record: Record) -> None:
         is_over = self.healed and record.series != "calm"
-        for fault in self.tape.struck_after(record.series, record.ordinal):
-            if is_over:
-                self.misfits.append(f"{format_fault(fault)}: {record.label} is after the calm")
-            elif not self.faults.strike(fault, record.id):
-                self.misfits.append(f"{format_fault(fault)} makes no sense after {record.label}")
+        if self._replays:
+            self._strike_as_written(record, is_over)
         # After the faults have ended the nemesis has one last word: which core is to stay whole.
         if self.nemesis is not None and (not self.healed or record.series == "calm"):
             for fault in self.nemesis.react(record, self):
@@ -278,6 +291,13 @@ class World:
                 if self.faults.strike(fault, record.id):
                     self.tape.anchor((record.series, record.ordinal), fault)
             self._wake = NEVER if self.healed else self.nemesis.wake
+
+    def _strike_as_written(self, record: Record, is_over: bool) -> None:
+        for fault in self.tape.struck_after(record.series, record.ordinal):
+            if is_over:
+                self.misfits.append(f"{format_fault(fault)}: {record.label} is after the calm")
+            elif not self.faults.strike(fault, record.id):
+                self.misfits.append(f"{format_fault(fault)} makes no sense after {record.label}")
 
     # Time
 
@@ -288,24 +308,33 @@ class World:
             name = f"fire {host.address} {type(timer).__name__}"
             series = self.tape.open(name, FRACTION)
             host.timer_series[type(timer)] = series
-        ordinal, value = series.next()
-        duration, span = effect.low, effect.high - effect.low
-        if span:
-            if self.adversary is not None and not self.healed:
-                chosen = self.adversary.time(host.id, timer, effect.low, effect.high, self)
+        now, duration, low, high = self.time, effect.low, effect.low, effect.high
+        if low == high:
+            ordinal = series.skip()
+        else:
+            ordinal, value = series.next()
+            if self._is_timed and self.adversary is not None and not self.healed:
+                chosen = self.adversary.time(host.id, timer, low, high, self)
                 if chosen is not None:
                     series.override(ordinal, chosen)
             duration = self._duration(series, ordinal, value, effect, host)
-        elif value is not None:
-            series.values[ordinal] = None  # There was nothing to decide.
-        now, low, high = self.time, effect.low, effect.high
         if host.rate_ppm:
             duration, low, high = map(host.virtual, (duration, low, high))
-        low, high = now + low, now + high
-        pending = Pending(host, timer, series, ordinal, record.id, low, high)
+        self._sequence = place = self._sequence + 1
+        due = now + duration
+        replaced = host.timers.get(timer)
+        pending = Pending(
+            host, timer, series, ordinal, record.id, now + low, now + high, due, place, due, False
+        )
         host.timers[timer] = pending
-        self._sequence += 1
-        heappush(self._heap, (now + duration, self._sequence, self._fire, pending))
+        if replaced is not None and replaced.looked_at <= due:
+            pending.looked_at = replaced.looked_at
+        else:
+            self._queue(pending)
+
+    def _queue(self, pending: Pending) -> None:
+        pending.is_queued, pending.looked_at = True, pending.due
+        heappush(self._heap, (pending.due, pending.place, self._fire, pending))
 
     def _duration(
         self, series: Series, ordinal: int, value: Any, bounds: SetTimer, host: Host
@@ -330,7 +359,10 @@ class World:
 
     def _fire(self, pending: Pending) -> None:
         host = pending.host
-        if host.timers.get(pending.timer) is not pending:
+        current = host.timers.get(pending.timer)
+        if current is not pending:
+            if current is not None and not current.is_queued:
+                self._queue(current)
             return
         if host.paused:
             host.stalled.append((self._fire, pending))
@@ -345,7 +377,9 @@ class World:
 
     def _transmit(self, host: Host, effect: Send, record: Record) -> None:
         """Let a message leave for each of its targets."""
-        message, time = effect.message, self.time
+        message, time, origin, source = effect.message, self.time, record.id, host.id
+        flights, heap, deliver = record.flights, self._heap, self._deliver
+        is_routed = self._is_routed and not self.healed
         links = host.links.get(type(message))
         if links is None:
             links = host.links[type(message)] = {}
@@ -358,9 +392,9 @@ class World:
             if ordinal >= len(link.values):
                 link.extend()
             delay = link.values[ordinal]
-            flight = Flight(link.name, ordinal, record.id, host.id, target, message, time)
-            record.flights.append(flight)
-            if self.adversary and self.nemesis and not self.healed:
+            flight = Flight(link.name, ordinal, origin, source, target, message, time)
+            flights.append(flight)
+            if is_routed and self.nemesis is not None:
                 routed = self.nemesis.route(flight, delay, self)
                 if routed != delay:
                     link.override(ordinal, routed)
@@ -371,7 +405,7 @@ class World:
                 if self._ordered_links:
                     delay = self._behind(host, target, delay)
                 self._sequence += 1
-                heappush(self._heap, (time + delay, self._sequence, self._deliver, flight))
+                heappush(heap, (time + delay, self._sequence, deliver, flight))
             elif delay == LOST:
                 flight.lost = "lost"
             else:
@@ -393,10 +427,7 @@ class World:
         name = f"deliver {host.address}→{target} {kind}"
         if target == host.id or max(self.hosts[target].index, host.index) >= len(self.servers):
             return self.tape.open(name, ZERO, calm=True)
-        series = self.tape.open(name, self.conditions.network)
-        if self.healed:
-            series.calm()
-        return series
+        return self.tape.open(name, self.conditions.network, calm=self._is_network_calm)
 
     def _send_twice(self, delays: tuple[int, int], flight: Flight, record: Record) -> None:
         first, second = delays
@@ -437,11 +468,10 @@ class World:
         """The decisions of this kind that concern one host alone."""
         series = host.own_series.get(verb)
         if series is None:
-            is_client = host.index >= len(self.servers)
-            name = f"{verb} {host.address}"
-            series = self.tape.open(name, quiet if is_client else domain, calm=is_client)
-            if self.healed:
-                series.calm()
+            if host.index >= len(self.servers):
+                domain = quiet
+            calm = domain.is_settled or self.healed
+            series = self.tape.open(f"{verb} {host.address}", domain, calm=calm)
             host.own_series[verb] = series
         return series
 
@@ -476,7 +506,7 @@ class World:
         for name, series in self.tape.series.items():
             if name.startswith(("deliver", "sync", "batch", "store")):
                 series.calm()
-        self.healed = True
+        self.healed = self._is_network_calm = True
         record = self.faults.note("", "calm", "calm: the faults end here", -1)
         for fault in self.faults.remedies():
             self.faults.strike(fault, record.id)
