@@ -91,7 +91,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Node", "Durable", "on", "Event", "Message", "Timer", "Start", "Stored", "BatchEnd", "step",
     )),
     ("Env", ("Env", "ms", "MICROSECOND", "MILLISECOND", "SECOND")),
-    ("Values", ("NodeId", "Map", "Set", "Log", "encode", "fingerprint", "majority")),
+    ("Values", ("NodeId", "Map", "Set", "Log", "Plain", "encode", "fingerprint", "majority")),
     ("Properties", ("always", "each_step", "eventually", "sometimes", "Monitor")),
     ("Composition", ("run_child", "ToChild", "ChildStepped")),
     ("Clients", ("Client", "Request", "Response", "Redirect", "Operation", "Invoke")),

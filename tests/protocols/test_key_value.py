@@ -44,12 +44,12 @@ def test_it_is_a_register_of_numbers(script: list[tuple[str, int]]) -> None:
 
 
 @given(st.lists(operations, max_size=30))
-def test_its_pairs_are_all_of_it(script: list[Operation]) -> None:
+def test_its_parts_are_all_of_it(script: list[Operation]) -> None:
     machine = KeyValue()
     for operation in script:
         machine, _ = machine.apply(operation)
-    assert KeyValue.of(machine.pairs()) == machine
-    assert [pair.key for pair in machine.pairs()] == list(machine.values)
+    assert KeyValue.of(machine.parts()) == machine
+    assert [pair.key for pair in machine.parts()] == list(machine.values)
 
 
 @given(operations)
@@ -75,4 +75,4 @@ def test_empty_texts_are_absent() -> None:
     assert machine == KeyValue()
     machine, swapped = machine.apply(Operation("cas", "x", ("", "b")))
     assert swapped is True
-    assert machine.pairs() == (Pair("x", "b"),)
+    assert tuple(machine.parts()) == (Pair("x", "b"),)

@@ -1,6 +1,6 @@
 """All that a protocol may import."""
 
-from quorate.kernel.canonical import encode, fingerprint
+from quorate.kernel.canonical import Plain, encode, fingerprint
 from quorate.kernel.client import Client, Redirect, Request, Response
 from quorate.kernel.composition import ChildStepped, ToChild, run_child
 from quorate.kernel.env import MICROSECOND, MILLISECOND, SECOND, Env, ms
@@ -40,6 +40,7 @@ __all__ = [
     "Node",
     "NodeId",
     "Operation",
+    "Plain",
     "Redirect",
     "Request",
     "Response",

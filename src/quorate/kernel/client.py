@@ -10,11 +10,16 @@ from quorate.kernel.node import Invoke, Message, Node, Operation, Timer, on
 from quorate.kernel.values import NodeId
 
 
-class Request(Message):  # client -> node
-    """One operation. (sender, number) is its identity: a retry carries the same number."""
+class Request(Message, repr_omit_defaults=True):  # client -> node
+    """One operation. (sender, number) is its identity: a retry carries the same number.
+
+    With `once` false the client never repeats it, so that nobody needs to remember it: it happens
+    as often as it is taken, and the number only tells answers apart.
+    """
 
     number: int
     operation: Operation
+    once: bool = True
 
 
 class Response(Message):  # node -> client

@@ -8,7 +8,7 @@ import msgspec
 
 from quorate.kernel.canonical import Collection, same
 from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
-from quorate.kernel.node import Event, Node
+from quorate.kernel.node import Node
 from quorate.kernel.values import Log, Map, NodeId, Set
 from quorate.trace.record import Flight, Record
 from quorate.trace.trace import (
@@ -137,8 +137,15 @@ def _sending(flight: Flight, name: str, fields: dict[str, Value]) -> Sending:
     )
 
 
-def _fields(event: Event) -> dict[str, Value]:
-    return {name: spell(getattr(event, name)) for name in event.__struct_fields__}
+def _fields(struct: msgspec.Struct) -> dict[str, Value]:
+    """All fields, but for defaults where the struct's own `repr` leaves them out."""
+    names = struct.__struct_fields__
+    fields = {name: spell(getattr(struct, name)) for name in names}
+    if struct.__struct_config__.repr_omit_defaults:
+        for name, default in zip(names[::-1], struct.__struct_defaults__[::-1], strict=False):
+            if getattr(struct, name) == default:
+                del fields[name]
+    return fields
 
 
 def is_changed(before: Node, after: Node) -> bool:
@@ -215,8 +222,7 @@ def spell(value: Any) -> Value:
     if kind is Log:
         return {"$log": [spell(item) for item in value], "start": value.start}
     if isinstance(value, msgspec.Struct):
-        fields = {name: spell(getattr(value, name)) for name in value.__struct_fields__}
-        return {"$": kind.__name__, **fields}
+        return {"$": kind.__name__, **_fields(value)}
     if isinstance(value, Enum):
         return value.name
     if kind is bytes:

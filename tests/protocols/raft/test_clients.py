@@ -1,6 +1,6 @@
 """Section 8 of the paper: clients and their sessions; reads as in section 6.4 of the thesis."""
 
-from quorate.kernel import Map, Redirect, Response
+from quorate.kernel import Map, Operation, Redirect, Request, Response
 from quorate.protocols.consensus.raft_state import (
     FOLLOWER,
     AppendReply,
@@ -230,3 +230,36 @@ def test_a_cluster_of_one_serves() -> None:
     cluster.deliver()
     assert cluster.answered(ALICE) == ok(1)
     assert cluster.answered(BOB) == ok(1, "a")
+
+
+# Requests without identity
+
+
+def test_a_request_that_is_never_repeated_costs_no_session() -> None:
+    """Thesis §6.3 keeps a session for each client that may repeat; who never does needs none."""
+    cluster = Cluster()
+    cluster.elect(N1)
+    word = Operation("append", "x", "a")
+    for _ in range(2):
+        cluster.send(ALICE, N1, Request(1, word, once=False))
+        cluster.deliver()
+    assert cluster.answered(ALICE) == ok(1) * 2
+    assert cluster.values(N1) == Map({"x": "aa"})
+    assert not cluster.nodes[N1].state.sessions
+
+
+def test_the_next_leader_answers_a_request_without_identity() -> None:
+    """§5.3: whoever applies the entry while it leads returns the result, and nobody else does."""
+    cluster = Cluster(3, Config(pre_vote=False, check_quorum=False))
+    cluster.elect(N1)
+    cluster.cuts |= {(N2, N1), (N3, N1)}
+    cluster.send(ALICE, N1, Request(1, Operation("append", "x", "a"), once=False))
+    cluster.deliver()
+    assert cluster.answered(ALICE) == []
+    cluster.isolate(N1)
+    cluster.elect(N2)
+    assert cluster.answered(ALICE) == ok(1)
+    cluster.heal()
+    cluster.heartbeat(N2)
+    assert cluster.values(N1) == Map({"x": "a"})
+    assert cluster.answered(ALICE) == []

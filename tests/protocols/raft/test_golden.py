@@ -16,6 +16,7 @@ from quorate.protocols.consensus.raft_state import (
     Config,
     ElectionTimeout,
     HeartbeatTimeout,
+    Incoming,
     InstallSnapshot,
     RequestVote,
     Snapshot,
@@ -50,11 +51,6 @@ class RaftStory(Cluster, Story[Raft]):
             return f": {_in_short(old)} → {_in_short(new)}"
         return change(old, new)
 
-    @property
-    def text(self) -> str:
-        """The story, without what is empty in entries that nobody asked for."""
-        return super().text.replace(", client=None, number=0, operation=None", "")
-
     @contextmanager
     def untold(self) -> Iterator[None]:
         """What happens meanwhile is not told."""
@@ -85,8 +81,12 @@ class RaftStory(Cluster, Story[Raft]):
 def _in_short(value: object) -> str:
     """A snapshot by what it covers; a transfer by how far it has come."""
     match value:
-        case Snapshot(index, term, parts):
-            return f"Snapshot({len(parts)} parts, up to {index} of term {term})"
+        case Snapshot(0) | Incoming(0):
+            return "none"
+        case Snapshot(index, term, state):
+            return f"Snapshot({len(state.parts())} parts, up to {index} of term {term})"
+        case Incoming(index, term, parts):
+            return f"Incoming({len(parts)} parts, up to {index} of term {term})"
         case Transfer(snapshot, offset):
             return f"Transfer({_in_short(snapshot)}, from part {offset} on)"
     return repr(value)

@@ -25,6 +25,7 @@ from quorate.protocols.consensus.raft_state import (
     PRE_CANDIDATE,
     Config,
     ElectionTimeout,
+    Incoming,
     RequestVote,
     Snapshot,
 )
@@ -161,7 +162,7 @@ def test_exactly_once() -> None:
     entries = Log([entry, entry], start=1)
 
     def applied(text: str, log: Log[Entry] = entries, commit_index: int = 2) -> Raft:
-        state = StateMachine.of((Pair("x", text),))
+        state = StateMachine().of((Pair("x", text),))
         return server(log=log, commit_index=commit_index, state=state)
 
     assert watched(properties.ExactlyOnce(), (server(), applied("a"))) == [True]
@@ -171,7 +172,7 @@ def test_exactly_once() -> None:
     assert watched(properties.ExactlyOnce(), first, (server(N2), applied("a", snapshot)))[-1]
     assert not watched(properties.ExactlyOnce(), first, (server(N2), applied("b", snapshot)))[-1]
     assert watched(properties.ExactlyOnce(), (server(N2), applied("a", snapshot))) == [False]
-    forgotten = server(log=entries, commit_index=2, state=StateMachine.of((Floor(1),)))
+    forgotten = server(log=entries, commit_index=2, state=StateMachine().of((Floor(1),)))
     assert watched(properties.ExactlyOnce(), (server(), forgotten)) == [True]
 
 
@@ -243,8 +244,8 @@ def test_what_is_sometimes_reached() -> None:
     entry = Entry(1, ALICE, 1, Operation("put", "x", "a"))
     reached = {
         properties.a_leader_is_elected: server(role=LEADER),
-        properties.an_entry_is_committed: server(state=StateMachine().apply(1, entry, 9)),
-        properties.a_snapshot_is_installed: server(snapshot=Snapshot(3), incoming=Snapshot(3)),
+        properties.an_entry_is_committed: server(state=StateMachine().apply(1, entry, 9)[0]),
+        properties.a_snapshot_is_installed: server(snapshot=Snapshot(3), incoming=Incoming(3)),
     }
     for claim, node in reached.items():
         assert not claim.check(quiet), claim.name

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.kernel import NodeId, Operation
+from quorate.kernel import NodeId, Operation, Response
 from quorate.protocols.consensus.raft_sessions import Entry, StateMachine
 
 clients = st.sampled_from([NodeId(name) for name in ("alice", "bob", "carol", "dave")])
@@ -23,7 +23,7 @@ def test_nothing_is_executed_twice(log: list[tuple[NodeId, int]], max_sessions: 
     """Not even when its session has been forgotten, however many clients there are."""
     state = StateMachine()
     for index, (client, number) in enumerate(log, 1):
-        state = state.apply(index, append(client, number), max_sessions)
+        state, _ = state.apply(index, append(client, number), max_sessions)
         assert len(state.sessions) <= max_sessions
     done = executed(state)
     assert len(done) == len(set(done))
@@ -34,7 +34,7 @@ def test_new_requests_are_executed_in_order(log: list[tuple[NodeId, int]]) -> No
     """Each client's requests that are newer than all before it, and no others."""
     state, latest, expected = StateMachine(), dict.fromkeys(NodeId("abcd"), 0), []
     for index, (client, number) in enumerate(log, 1):
-        state = state.apply(index, append(client, number), 100)
+        state, _ = state.apply(index, append(client, number), 100)
         if number > latest.get(client, 0):
             latest[client] = number
             expected.append(f"{client} {number}")
@@ -45,19 +45,20 @@ def test_new_requests_are_executed_in_order(log: list[tuple[NodeId, int]]) -> No
 def test_parts_are_all_of_the_state(log: list[tuple[NodeId, int]], max_sessions: int) -> None:
     state = StateMachine()
     for index, (client, number) in enumerate(log, 1):
-        state = state.apply(index, append(client, number), max_sessions)
-    assert StateMachine.of(state.parts()) == state
+        state, _ = state.apply(index, append(client, number), max_sessions)
+    assert StateMachine().of(state.parts()) == state
 
 
 def test_a_forgotten_session_is_not_revived() -> None:
     """Its client is refused what it may have done, and served what it cannot have."""
     alice, bob = NodeId("alice"), NodeId("bob")
-    state = StateMachine().apply(1, append(alice, 5), 1).apply(2, append(bob, 6), 1)
+    state, _ = StateMachine().apply(1, append(alice, 5), 1)
+    state, _ = state.apply(2, append(bob, 6), 1)
     assert set(state.sessions) == {bob}
     assert state.floor == 5
-    refused = state.apply(3, append(alice, 5), 1)
-    assert refused is state
-    served = state.apply(3, append(alice, 6), 1)
+    assert state.apply(3, append(alice, 5), 1) == (state, None)
+    served, answer = state.apply(3, append(alice, 6), 1)
+    assert answer == Response(6)
     assert executed(served) == ["alice 5", "bob 6", "alice 6"]
 
 
@@ -65,10 +66,42 @@ def test_the_session_unused_for_longest_is_forgotten() -> None:
     alice, bob, carol = (NodeId(name) for name in ("alice", "bob", "carol"))
     state = StateMachine()
     for index, (client, number) in enumerate([(alice, 1), (bob, 1), (alice, 2), (carol, 1)], 1):
-        state = state.apply(index, append(client, number), 2)
+        state, _ = state.apply(index, append(client, number), 2)
     assert set(state.sessions) == {alice, carol}
+
+
+def test_the_oldest_tenth_is_forgotten_at_once() -> None:
+    """To look for the oldest in every step would cost more than the step."""
+    names = [NodeId(f"c{number:02}") for number in range(31)]
+    state = StateMachine()
+    for index, client in enumerate(names, 1):
+        state, _ = state.apply(index, append(client, index), 30)
+    assert set(state.sessions) == set(names[4:])
+    assert state.floor == 4
+
+
+def test_a_repetition_is_answered_as_the_first() -> None:
+    """While its session lasts; a request that the client has gone past gets no answer."""
+    alice = NodeId("alice")
+    swap = Entry(1, alice, 1, Operation("cas", "x", (None, "a")))
+    state, first = StateMachine().apply(1, swap, 10)
+    assert first == Response(1, True)
+    assert state.apply(2, swap, 10) == (state, first)
+    state, _ = state.apply(2, append(alice, 2), 10)
+    assert state.apply(3, swap, 10) == (state, None)
+
+
+def test_requests_without_identity_leave_no_session() -> None:
+    """Each time that one stands in the log it is executed, whatever its number."""
+    state = StateMachine()
+    for index, number in enumerate([3, 3, 1], 1):
+        word = Operation("append", "x", f"{number};")
+        state, answer = state.apply(index, Entry(1, NodeId("alice"), number, word, once=False), 1)
+        assert answer == Response(number)
+    assert executed(state) == ["3", "3", "1"]
+    assert not state.sessions
 
 
 def test_no_ops_belong_to_nobody() -> None:
     state = StateMachine()
-    assert state.apply(1, Entry(1), 1) is state
+    assert state.apply(1, Entry(1), 1) == (state, None)

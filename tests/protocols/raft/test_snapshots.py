@@ -5,7 +5,7 @@ import pytest
 from quorate.kernel import Env, Log, Map, Operation, Request, Stored
 from quorate.kernel.env import Store
 from quorate.kernel.node import step
-from quorate.protocols.consensus.raft_sessions import Entry, StateMachine
+from quorate.protocols.consensus.raft_sessions import Entry
 from quorate.protocols.consensus.raft_state import (
     FOLLOWER,
     AppendEntries,
@@ -45,7 +45,7 @@ def test_each_server_takes_snapshots_by_itself() -> None:
         node = cluster.nodes[id]
         assert (node.snapshot.index, node.snapshot.term) == (3, 1)
         assert (node.log, node.last_index, node.last_term) == (Log(start=4), 3, 1)
-        assert StateMachine.of(node.snapshot.parts) == node.state
+        assert node.snapshot.state is node.state
 
 
 def test_the_log_is_discarded_when_the_snapshot_is_durable() -> None:
@@ -111,7 +111,7 @@ def test_lost_chunks_are_repeated_with_the_heartbeats() -> None:
 def test_repeated_chunks_change_nothing() -> None:
     """Figure 13, 3: "write data into snapshot file at given offset"."""
     cluster = grown()
-    parts = cluster.nodes[N1].snapshot.parts
+    parts = tuple(cluster.nodes[N1].snapshot.state.parts())
     for offset in (0, 0, 1, 0, 3, 1, 2, 2, 3, 4, 4):
         done = offset == len(parts) - 1
         chunk = InstallSnapshot(1, 3, 1, offset, parts[offset : offset + 1], done, 1)
@@ -122,7 +122,7 @@ def test_repeated_chunks_change_nothing() -> None:
 def test_chunks_of_different_snapshots_are_not_mixed() -> None:
     """A new leader may send a newer snapshot when the old one was half done."""
     cluster = grown()
-    parts = cluster.nodes[N1].snapshot.parts
+    parts = tuple(cluster.nodes[N1].snapshot.state.parts())
     cluster.act(N3, InstallSnapshot(1, 2, 1, 0, parts[:1], False, 1), N1)
     cluster.act(N3, InstallSnapshot(1, 3, 1, 1, parts[1:], True, 1), N1)
     assert cluster.nodes[N3].commit_index == 0
@@ -171,7 +171,7 @@ def test_an_old_snapshot_is_not_installed() -> None:
     """
     cluster = grown()
     cluster.heartbeat(N1)
-    parts = cluster.nodes[N2].snapshot.parts
+    parts = tuple(cluster.nodes[N2].snapshot.state.parts())
     cluster.put(ALICE, 4, "newer")
     cluster.heartbeat(N1)
     before = cluster.nodes[N2]
@@ -239,7 +239,7 @@ def test_a_server_recovers_from_its_snapshot_and_log() -> None:
     cluster.crash(N1)
     after = cluster.nodes[N1]
     assert (after.role, after.commit_index, after.log) == (FOLLOWER, 3, before.log)
-    assert after.state == StateMachine.of(before.snapshot.parts)
+    assert after.state == before.snapshot.state
     cluster.elect(N1)
     cluster.put(BOB, 1, "last")
     assert cluster.nodes[N1].commit_index == 5

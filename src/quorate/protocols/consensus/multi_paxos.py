@@ -323,7 +323,7 @@ class MultiPaxos(Node):
             for slot in range(msg.slot_out, self.slot_out):
                 env.reply(Decision(slot, self.decisions[slot]))
         elif msg.slot_out < self.slot_out:
-            env.reply(State(self.slot_out, self.store.pairs(), self.sessions.values()))
+            env.reply(State(self.slot_out, tuple(self.store.parts()), self.sessions.values()))
 
     @on(State)
     def install(self, msg: State, env: Env) -> None:

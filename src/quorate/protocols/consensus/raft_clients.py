@@ -1,6 +1,6 @@
 """Raft §8: clients; linearizable reads by the ReadIndex of the thesis (§6.4)."""
 
-from quorate.kernel import Env, NodeId, Redirect, Request, Response, on
+from quorate.kernel import Env, Redirect, Request, Response, on
 from quorate.protocols.consensus.raft_sessions import Entry
 from quorate.protocols.consensus.raft_snapshot import Snapshots
 from quorate.protocols.consensus.raft_state import LEADER, AppendReply, Read
@@ -25,22 +25,10 @@ class Clients(Snapshots):
         elif self.state.machine.is_read(operation):
             self.read(Read(env.sender, msg.number, operation, self.round + 1), env)
         else:
-            entry = Entry(self.current_term, env.sender, msg.number, operation)
+            entry = Entry(self.current_term, env.sender, msg.number, operation, msg.once)
             self.log = self.log.append(entry)
             if not self.config.batching:
                 self.replicate(env)
-
-    def apply(self, index: int, entry: Entry, env: Env) -> None:
-        """§5.3. The leader returns the result to the client once the entry is applied."""
-        super().apply(index, entry, env)
-        if self.role == LEADER and entry.client is not None:
-            self.answer(entry.client, entry.number, env)
-
-    def answer(self, client: NodeId, number: int, env: Env) -> None:
-        """Return the result of a request, unless the client's session has gone on."""
-        session = self.state.sessions.get(client)
-        if session is not None and session.number == number:
-            env.send(client, Response(number, session.result))
 
     def read(self, read: Read, env: Env) -> None:
         """§8. Before a read, exchange heartbeats with a majority: a newer leader may exist.

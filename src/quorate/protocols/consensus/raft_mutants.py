@@ -295,8 +295,8 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="sessions are part of the snapshot",
         section="thesis §6.3",
         module=SESSIONS,
-        old="if isinstance(part, Session))",
-        new="if False)",
+        old="ours[part.client] = part",
+        new="continue",
     ),
     Mutant(
         name="revives-forgotten-sessions",

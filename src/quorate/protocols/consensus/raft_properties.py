@@ -23,7 +23,7 @@ from quorate.protocols.consensus.raft_state import (
     RaftState,
     RequestVote,
 )
-from quorate.protocols.machines.key_value import KeyValue
+from quorate.protocols.machines.machine import Machine
 
 ON_ITS_WAY = 20
 """Entries that a busy leader may have committed within the time that a message takes."""
@@ -182,16 +182,20 @@ class ExactlyOnce(Monitor):
 
     reads = ("commit_index",)
     latest: Map[NodeId, int] = Map()  # the number of each client's last request
-    machines: Log[KeyValue] = Log((KeyValue(),))  # as they are after each index
+    machines: Log[Machine] = Log()  # as they are after each index
 
     def watch(self, before: RaftState, event: Event, after: RaftState) -> bool:
+        if not self.machines:
+            self.machines = Log((before.state.machine,))  # Nobody has applied anything yet.
         if self.machines.end < after.log.start:
             return False  # A snapshot of entries that nobody had applied.
         for index in range(self.machines.end, after.commit_index + 1):
             machine, entry = self.machines[index - 1], after.log[index]
             client, operation = entry.client, entry.operation
-            if client and operation and entry.number > self.latest.get(client, 0):
+            is_new = client and entry.number > self.latest.get(client, 0)
+            if client and entry.once and is_new:
                 self.latest = self.latest.set(client, entry.number)
+            if operation and (is_new or not entry.once):
                 machine, _ = machine.apply(operation)
             self.machines = self.machines.append(machine)
         forgotten = after.state.floor > 0

@@ -159,5 +159,7 @@ class Replication(Elections):
         self.commit_index = commit_index
 
     def apply(self, index: int, entry: Entry, env: Env) -> None:
-        """§5.3. Let the state machine execute one entry."""
-        self.state = self.state.apply(index, entry, self.config.max_sessions)
+        """§5.3. Let the state machine execute one entry; the leader returns the result."""
+        self.state, response = self.state.apply(index, entry, self.config.max_sessions)
+        if response is not None and self.role == LEADER and entry.client is not None:
+            env.send(entry.client, response)

@@ -2,11 +2,11 @@
 
 from quorate.kernel import Env, Log, NodeId, Start, Stored, on
 from quorate.protocols.consensus.raft_replication import Replication
-from quorate.protocols.consensus.raft_sessions import StateMachine
 from quorate.protocols.consensus.raft_state import (
     LEADER,
     AppendReply,
     HeartbeatTimeout,
+    Incoming,
     InstallSnapshot,
     Snapshot,
     SnapshotReply,
@@ -31,7 +31,7 @@ class Snapshots(Replication):
         every, applied = self.config.snapshot_every, commit_index - self.snapshot.index
         if every and applied >= every and self.storing is None:
             term = self.log[commit_index].term
-            self.store(Snapshot(commit_index, term, self.state.parts()), env)
+            self.store(Snapshot(commit_index, term, self.state), env)
 
     def store(self, snapshot: Snapshot, env: Env) -> None:
         """Begin to write a snapshot, in place of the one that is on disk."""
@@ -44,6 +44,8 @@ class Snapshots(Replication):
         if self.storing is not None:
             self.install(self.storing)
             self.storing = None
+            if self.incoming.index <= self.commit_index:
+                self.incoming = Incoming(self.incoming.index, self.incoming.term)
 
     def install(self, snapshot: Snapshot) -> None:
         """Figure 13. Keep the entries that follow the snapshot; if ours differs, keep none."""
@@ -51,7 +53,7 @@ class Snapshots(Replication):
         is_ours = index < self.log.start or self.term_at(index) == snapshot.term
         self.log = self.log.compact(index + 1) if is_ours else Log(start=index + 1)
         if index > self.commit_index:
-            self.state = StateMachine.of(snapshot.parts)
+            self.state = snapshot.state
             self.commit_index = index
         self.snapshot = snapshot
 
@@ -68,14 +70,14 @@ class Snapshots(Replication):
     def send_chunk(self, follower: NodeId, env: Env) -> None:
         """Figure 13. Send the part of the snapshot that the follower waits for."""
         snapshot, offset = self.transfers[follower].snapshot, self.transfers[follower].offset
-        end = offset + self.config.chunk_parts
+        parts, end = snapshot.state.parts(), offset + self.config.chunk_parts
         message = InstallSnapshot(
             self.current_term,
             snapshot.index,
             snapshot.term,
             offset,
-            snapshot.parts[offset:end],
-            end >= len(snapshot.parts),
+            tuple(parts[offset:end]),
+            end >= len(parts),
             self.round,
         )
         env.send(follower, message, ahead=True)
@@ -104,13 +106,15 @@ class Snapshots(Replication):
             return
         incoming = self.incoming
         if (incoming.index, incoming.term) != (msg.last_index, msg.last_term):
-            incoming = Snapshot(msg.last_index, msg.last_term)
+            incoming = Incoming(msg.last_index, msg.last_term)
         if msg.offset == len(incoming.parts):
-            incoming = Snapshot(msg.last_index, msg.last_term, incoming.parts + msg.parts)
+            parts = incoming.parts.extend(msg.parts)
+            incoming = Incoming(msg.last_index, msg.last_term, parts)
         self.incoming = incoming
         received = len(incoming.parts)
         if msg.done and received == msg.offset + len(msg.parts) and self.storing is None:
-            self.store(incoming, env)
+            state = self.state.of(incoming.parts)
+            self.store(Snapshot(msg.last_index, msg.last_term, state), env)
         env.reply(SnapshotReply(self.current_term, msg.last_index, received, msg.round))
 
     @on(SnapshotReply)
@@ -125,5 +129,5 @@ class Snapshots(Replication):
             return
         if transfer.offset != msg.offset:
             self.transfers = self.transfers.set(follower, Transfer(transfer.snapshot, msg.offset))
-        if transfer.offset < msg.offset < len(transfer.snapshot.parts):
+        if transfer.offset < msg.offset < len(transfer.snapshot.state.parts()):
             self.send_chunk(follower, env)

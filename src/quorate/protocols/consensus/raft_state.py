@@ -20,7 +20,8 @@ from quorate.kernel import (
     majority,
     ms,
 )
-from quorate.protocols.consensus.raft_sessions import Entry, Part, StateMachine
+from quorate.protocols.consensus.raft_sessions import Entry, StateMachine
+from quorate.protocols.machines.machine import Part
 
 Role = Literal["follower", "pre-candidate", "candidate", "leader"]
 FOLLOWER: Final = "follower"
@@ -61,11 +62,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
-    """What applying the log up to `index`, whose entry is of `term`, has made of the state."""
+    """What applying the log up to `index`, whose entry is of `term`, has made of the state.
+
+    It costs nothing, as the state is immutable: whoever sends or writes it takes it to parts.
+    """
 
     index: int = 0
     term: int = 0
-    parts: tuple[Part, ...] = ()
+    state: StateMachine = StateMachine()
+
+
+class Incoming(msgspec.Struct, frozen=True, gc=False):
+    """The first parts of a snapshot that is being received."""
+
+    index: int = 0
+    term: int = 0
+    parts: Log[Part] = Log()
 
 
 class Transfer(msgspec.Struct, frozen=True, gc=False):
@@ -158,7 +170,7 @@ class RaftState(Node):
     # Snapshots: the newest that is durable, the one being stored, the one being received
     snapshot: Snapshot = Snapshot()
     storing: Snapshot | None = None
-    incoming: Snapshot = Snapshot()
+    incoming: Incoming = Incoming()
     # Volatile state on candidates
     votes: Set[NodeId] = Set()
     # Volatile state on leaders, reinitialized after election

@@ -11,9 +11,12 @@ Operations are those of the models `kv` and `cas-register` of `quorate check`:
 An absent key and an empty text are the same, since many stores cannot tell them apart.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from quorate.kernel import Map, Operation
+from quorate.protocols.machines.machine import Items, Machine
 
 Value = str | int | bool | None
 
@@ -28,7 +31,7 @@ class Pair(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     value: Value
 
 
-class KeyValue(msgspec.Struct, frozen=True, gc=False):
+class KeyValue(Machine, frozen=True, gc=False):
     """The store: an immutable value, which an operation turns into the next one."""
 
     values: Map[str | None, Value] = Map()
@@ -72,14 +75,14 @@ class KeyValue(msgspec.Struct, frozen=True, gc=False):
             return KeyValue(self.values.set(key, value))
         return KeyValue(self.values.remove(key)) if key in self.values else self
 
-    def pairs(self) -> tuple[Pair, ...]:
-        """The content in canonical order, for a snapshot; `KeyValue.of` is the inverse."""
-        return tuple(Pair(key, value) for key, value in self.values.items())
+    def parts(self) -> Items:
+        """The pairs in canonical order."""
+        return Items(self.values, Pair)
 
-    @staticmethod
-    def of(pairs: tuple[Pair, ...]) -> "KeyValue":
-        """The store with that content."""
-        return KeyValue(Map((pair.key, pair.value) for pair in pairs))
+    @classmethod
+    def of(cls, parts: Iterable[Pair]) -> "KeyValue":
+        """The store with these pairs."""
+        return cls(Map((pair.key, pair.value) for pair in parts))
 
 
 def _absent_if_empty(value: Value) -> Value:
