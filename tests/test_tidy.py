@@ -44,6 +44,8 @@ ARROW: dict[str, set[str]] = {
         "check", "errors", "kernel", "protocols", "scenario", "simulate", "trace", "verdict",
     },
     "view": {"trace"},
+    "wire": {"errors", "kernel"},
+    "systems": {"errors", "kernel", "protocols", "wire"},
     "bench": {
         "check", "errors", "explore", "kernel", "protocols", "scenario", "simulate", "trace",
         "verdict",

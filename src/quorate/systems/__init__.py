@@ -1,0 +1,1 @@
+"""Protocols composed into services that people use."""
