@@ -13,7 +13,7 @@ import msgspec
 
 from quorate.kernel import Map, NodeId, Operation, Response
 from quorate.protocols.machines.key_value import KeyValue
-from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Result
+from quorate.protocols.machines.machine import AnyMachine, Items, Part, Parts, Result
 
 
 class Entry(
@@ -51,7 +51,7 @@ class StateMachine(msgspec.Struct, frozen=True, gc=False):
     So without a session only requests above it are executed, and none is ever executed twice.
     """
 
-    machine: Machine = KeyValue()
+    machine: AnyMachine = KeyValue()
     sessions: Map[NodeId, Session] = Map()
     floor: int = 0
 

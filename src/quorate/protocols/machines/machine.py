@@ -6,7 +6,7 @@ are plain canonical data of the machine's own.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import msgspec
 
@@ -19,8 +19,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Machine(msgspec.Struct, frozen=True, gc=False):
-    """One state of the machine: each operation turns it into the next one."""
+class Machine(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """One state of the machine: each operation turns it into the next one.
+
+    A field that holds a machine of any class is annotated `AnyMachine`.
+    """
 
     def accepts(self, operation: Operation) -> bool:
         """Whether the operation is one of ours, with an argument that it can take."""
@@ -46,6 +49,12 @@ class Machine(msgspec.Struct, frozen=True, gc=False):
     def of(cls, parts: Iterable[Part]) -> Self:
         """The machine that has these parts: the inverse of `parts`."""
         raise NotImplementedError
+
+
+if TYPE_CHECKING:
+    AnyMachine = Machine
+else:
+    AnyMachine = Plain
 
 
 class Items(Sequence[Part]):
