@@ -224,6 +224,10 @@ def _bound_options(parser: Parser) -> None:
         "--search", choices=("breadth", "depth"), default="breadth", help="default breadth"
     )
     parser.add_argument("--crashes", type=_whole, help="how many crashes may happen, at any cut")
+    parser.add_argument(
+        "--timing", choices=("asynchronous", "synchronous"),
+        help="whether timers fire at any time, or at their deadlines",
+    )  # fmt: skip
     parser.add_argument("--timers", type=_whole_or_all, help="how many timers may fire; or all")
     parser.add_argument("--channel", type=_count, help="messages under way on one link at most")
     parser.add_argument("--jobs", type=_jobs, default=1, help="processes; default 1")

@@ -21,7 +21,17 @@ from quorate.scenario.schedule import SUFFIX, format_schedule, parse_schedule
 
 FORK_SECONDS = 60.0
 """How long the neighbourhood of a run is searched unless told otherwise."""
-FLAGS = ("nodes", "network", "drop", "duplicate", "newest_only", "crashes", "timers", "channel")
+FLAGS = (
+    "nodes",
+    "network",
+    "drop",
+    "duplicate",
+    "newest_only",
+    "crashes",
+    "timing",
+    "timers",
+    "channel",
+)
 """Options that are fields of `Exploration`."""
 SWITCHES = ("liveness", "no-ops", "self-check", "keep-going")
 

@@ -8,7 +8,6 @@ What a handler wants done goes to `env` (see `quorate.kernel.env`).
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -176,7 +175,6 @@ def step(node: NodeT, event: Event, env: "Env") -> NodeT:
 _OPTIONAL = frozenset({Start, BatchEnd})
 
 
-@lru_cache(maxsize=256)
 def durable_fields(kind: type[Node]) -> tuple[str, ...]:
     """The names of the fields that survive a crash, in the order in which they are declared."""
     hints = _field_types(kind)
@@ -201,7 +199,6 @@ def recover(fresh: NodeT, crashed: NodeT) -> NodeT:
     return node
 
 
-@lru_cache(maxsize=256)
 def child_fields(kind: type[Node]) -> tuple[str, ...]:
     """The names of the fields that hold a child node, or a `Map` of them."""
     hints = _field_types(kind)

@@ -6,7 +6,6 @@ comes to rest once faults have ended, and a `Monitor` remembers what it has seen
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar, TypeVar
 
@@ -76,7 +75,6 @@ class Monitor(msgspec.Struct, kw_only=True):
         raise NotImplementedError
 
 
-@lru_cache(maxsize=1024)
 def fields_read(check: Callable[..., Any], node: type[Node]) -> frozenset[str]:
     """The fields of `node` that a function can read, found in its code without running it.
 

@@ -19,6 +19,16 @@ arrive within the same transition: a call and its reply are one atomic step.
 """
 
 
+TIMINGS = ("asynchronous", "synchronous")
+"""When timers fire in an exploration.
+
+asynchronous: whenever they like, as messages take any time; only one that was set before another,
+and always fires earlier, does so here too.
+synchronous: at their deadlines, and time passes only while no message is under way and no value on
+its way to the disk. A timer that was set for a range counts from either end of it.
+"""
+
+
 class Script(msgspec.Struct, frozen=True):
     """One client of an exploration: what it asks for, in order, and settings of its node.
 
@@ -44,6 +54,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
         drop: whether any message may be lost.
         duplicate: whether any message may stay in flight when it arrives, to arrive again.
         crashes: how many crashes may happen in all, each at any cut of any step.
+        timing: one of `TIMINGS`.
         timers: how many timers of servers may fire in all; None for no limit. Those of clients
             never fire, so clients wait for their answers.
         newest_only: whether a message takes the place of an earlier one that is still under way on
@@ -69,6 +80,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     drop: bool = False
     duplicate: bool = False
     crashes: int = 0
+    timing: str = "asynchronous"
     timers: int | None = 0
     newest_only: bool = False
     channel: int | None = None
@@ -82,6 +94,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     def in_words(self) -> list[str]:
         """The bounds, one by one."""
         words = [f"{self.nodes} servers", f"network {self.network}"]
+        words += [self.timing] if self.timing != "asynchronous" else []
         words += ["loss"] if self.drop else []
         words += ["duplicates"] if self.duplicate else []
         words.append(f"crashes {self.crashes}")

@@ -55,11 +55,11 @@ class Judge:
         self._eventually = kinds[PropertyKind.EVENTUALLY]
         every = frozenset(scenario.node.__struct_fields__)
         # Of a check that names no field nothing is known: it is judged whenever anything changes.
-        self._reads = {p.name: p.fields(scenario.node) or every for p in properties}
-        self._role_reads = fields_read(scenario.role, scenario.node) if scenario.role else set()
+        self._reads = {p.name: _reads(p.check, scenario.node) or every for p in properties}
+        self._role_reads = _reads(scenario.role, scenario.node) if scenario.role else set()
         watched = set(self._role_reads).union(*self._reads.values())
         watched.update(*(set(monitor.reads) for monitor in self.monitors))
-        self._durable = frozenset(durable_fields(scenario.node) + child_fields(scenario.node))
+        self._durable = _on_disk(scenario.node)
         self._names = tuple(sorted((watched | self._durable) - {"id", "peers"}))
         self.compare = comparison(self._names)
         self.plans: dict[Same, Plan] = {}
@@ -216,6 +216,16 @@ def _mistaken(name: str, error: BaseException) -> Mistake:
         return Mistake(f"property {name} never ends; it must return True or False")
     what = f"{type(error).__name__}: {error} ({_place(error)})"
     return Mistake(f"property {name} raised {what}; it must return True or False")
+
+
+# Looked up once for each class and check, and not for each of thousands of runs.
+_reads = lru_cache(maxsize=1024)(fields_read)
+
+
+@lru_cache(maxsize=256)
+def _on_disk(node: type[Node]) -> frozenset[str]:
+    """The fields of which a crash leaves something."""
+    return frozenset(durable_fields(node) + child_fields(node))
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.search import Failed
-from quorate.explore.exhaustive.way import NOTHING, Move
+from quorate.explore.exhaustive.way import Move
 from quorate.kernel.node import Operation
 from quorate.kernel.values import NodeId
 from quorate.scenario.fault import Crash, Fault, Restart
@@ -107,19 +107,29 @@ class Follower(OrderedWorld):
         if self._look is not None and self.violation is None:
             self.seen = self._look(self)
         for move in self._path:
-            is_over = move.before == NOTHING or self.violation is not None
+            is_over = move.kind == "lose" or self.violation is not None
             if not is_over and (not move.is_start or move.also is not None):
                 self._follow(move)
 
     def _follow(self, move: Move) -> None:
         assert self._moves is not None
         host = self.hosts[self._moves.machines[move.slot].id]
+        if move.kind == "ignore":
+            self._let(self._arriving(move.takes))
+        elif move.kind == "restart":
+            self._strike(Restart(host.id))
+            self._sync(host)
+        elif move.kind != "wait":
+            self._play(host, move)
+
+    def _play(self, host: Host, move: Move) -> None:
+        assert self._moves is not None
         if not move.is_start:
             self._step(host, move)
         if move.crash is not None and self.violation is None:
             sends = None if move.crash.of is None else move.crash.sends
             self._strike(Crash(host.id, 0, sends))
-            if self.scenario.recovers:
+            if self._moves.locals[move.after].up:
                 self._strike(Restart(host.id))
                 self._sync(host)
         if move.also is not None and self.violation is None:

@@ -43,7 +43,10 @@ class Envelope(NamedTuple):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A pending timer, which fires between `low` and `high` nanoseconds after it was set."""
+    """A pending timer, which fires between `low` and `high` nanoseconds after it was set.
+
+    In a synchronous exploration both are the time that is left.
+    """
 
     timer: Timer
     low: int
@@ -55,7 +58,8 @@ class Local(msgspec.Struct, frozen=True):
 
     Attributes:
         node: its fields. Each step is synced before the next begins, so they are on its disk too.
-        timers: what it waits for, in the order of setting as far as that matters.
+        timers: what it waits for, in the order of setting as far as that matters; in a synchronous
+            exploration in the order of deadlines.
         up: whether it runs; a node that never recovers stays down.
         storing, stored: values on their way to the disk, and those that have reached it.
         asked: of a client, how many operations of its script have begun.
@@ -137,11 +141,15 @@ class _Chance:
         self.values: list[Any] = []
 
     def choose(self, name: str, options: Sequence[Any]) -> Any:
+        self.values.append(self.one_of(options))
+        return self.values[-1]
+
+    def one_of(self, options: Sequence[Any]) -> Any:
+        """One of the options, which the node has not asked for."""
         at = len(self.places)
         place = self._script[at] if at < len(self._script) else 0
         self.places.append(place)
         self.counts.append(len(options))
-        self.values.append(options[place])
         return options[place]
 
     def others(self) -> Iterator[tuple[int, ...]]:
@@ -155,14 +163,25 @@ class Machine:
     """One node's handlers, run on local states.
 
     `run_step` is `kernel.step`, or one that checks the step as well. `steps` counts handlers.
+    `arrange` puts timers in order; where it does so by deadlines, each is to have one.
     """
 
-    def __init__(self, fresh: Node, *, is_client: bool, run_step: RunStep) -> None:
+    def __init__(
+        self,
+        fresh: Node,
+        *,
+        is_client: bool,
+        run_step: RunStep,
+        arrange: Callable[[Sequence[Waiting]], tuple[Waiting, ...]],
+        has_deadlines: bool,
+    ) -> None:
         self.id = fresh.id
         self.fresh = fresh
         self.steps = 0
         self._is_client = is_client
         self._run_step = run_step
+        self._arrange = arrange
+        self._has_deadlines = has_deadlines
         self._durable = durable_fields(type(fresh)) + child_fields(type(fresh))
         self._ends_batches = BatchEnd in fresh.handlers
 
@@ -218,7 +237,7 @@ class Machine:
             before = steps[0][2]
             steps.append((before, BatchEnd(), self._handle(before, BatchEnd(), env)))
             effects += env.effects
-        after, sends, completions = self._carry_out(local, steps[-1][2], effects)
+        after, sends, completions = self._carry_out(local, steps[-1][2], effects, chance)
         return Ran(after, sends, steps, completions, tuple(chance.values), changed)
 
     def _same_on_disk(self, one: Node, other: Node) -> bool:
@@ -240,7 +259,7 @@ class Machine:
             raise StepFailed(node, event, "no_exception", message) from error
 
     def _carry_out(
-        self, local: Local, node: Node, effects: Iterable[Effect]
+        self, local: Local, node: Node, effects: Iterable[Effect], chance: _Chance
     ) -> tuple[Local, list[tuple[Envelope, bool]], tuple[Complete, ...]]:
         timers, storing = list(local.timers), local.storing
         sends: list[tuple[Envelope, bool]] = []
@@ -249,9 +268,9 @@ class Machine:
             match effect:
                 case Send(targets, message, ahead):
                     sends += [(Envelope(self.id, target, message), ahead) for target in targets]
-                case SetTimer(timer, low, high):
+                case SetTimer(timer) if not self._is_client:  # Clients wait for their answers.
                     timers = [waiting for waiting in timers if waiting.timer != timer]
-                    timers.append(Waiting(timer, low, high))
+                    timers.append(self._waiting(effect, chance))
                 case CancelTimer(timer):
                     timers = [waiting for waiting in timers if waiting.timer != timer]
                 case Store():
@@ -260,7 +279,7 @@ class Machine:
                     completions = (*completions, effect)
         after = Local(
             node,
-            () if self._is_client else in_order(timers),  # Clients wait for their answers.
+            self._arrange(timers),
             local.up,
             storing,
             local.stored,
@@ -268,6 +287,12 @@ class Machine:
             local.busy and not completions,
         )
         return after, sends, completions
+
+    def _waiting(self, effect: SetTimer, chance: _Chance) -> Waiting:
+        low, high = effect.low, effect.high
+        if self._has_deadlines and low < high:
+            low = high = chance.one_of((low, high))
+        return Waiting(effect.timer, low, high)
 
 
 def may_fire(timers: Sequence[Waiting]) -> list[int]:

@@ -14,9 +14,11 @@ from quorate.explore.exhaustive.machine import (
     Ran,
     RunStep,
     StepFailed,
+    in_order,
     may_fire,
 )
 from quorate.explore.exhaustive.memory import wakes
+from quorate.explore.exhaustive.synchrony import by_deadline, due, later
 from quorate.explore.exhaustive.way import NOTHING, Cut, Happening, Kind, Move, Way, way_of
 from quorate.kernel.canonical import fingerprint
 from quorate.kernel.node import Event, Invoke, Node, Operation, Start, recover
@@ -49,6 +51,7 @@ class Moves:
     ) -> None:
         self._scenario = scenario
         self._exploration = exploration
+        self._is_synchronous = exploration.timing == "synchronous"
         self._keeps_history = keeps_history
         self._keeps_no_ops = keeps_no_ops
         self._messages_add_up = messages_add_up
@@ -57,7 +60,13 @@ class Moves:
         self.servers = len(made)
         made += [scenario.make_client(id) for id in scenario.client_ids()]
         self.machines = [
-            Machine(node, is_client=slot >= self.servers, run_step=run_step)
+            Machine(
+                node,
+                is_client=slot >= self.servers,
+                run_step=run_step,
+                arrange=by_deadline if self._is_synchronous else in_order,
+                has_deadlines=self._is_synchronous,
+            )
             for slot, node in enumerate(made)
         ]
         self.slots = {machine.id: slot for slot, machine in enumerate(self.machines)}
@@ -78,7 +87,7 @@ class Moves:
         self.arrivals: list[dict[int, tuple[Way, ...]]] = []
         self._slots: list[int] = []
         self._own: list[tuple[Way, ...] | None] = []
-        self._losses: dict[tuple[int, int], Way] = {}
+        self._losses: dict[tuple[Kind, int, int], Way] = {}
         self._known_locals: dict[int, int] = {}
         self.envelopes: list[Envelope] = []
         self.envelope_prints: list[int] = []
@@ -89,6 +98,11 @@ class Moves:
     def steps(self) -> int:
         """How many handlers have run."""
         return sum(machine.steps for machine in self.machines)
+
+    @property
+    def _comes_back(self) -> bool:
+        """Whether a node that is down may restart, in a move of its own."""
+        return self._is_synchronous and self._scenario.recovers
 
     # Interning
 
@@ -158,6 +172,8 @@ class Moves:
         """What the arrival of a message can lead to; nothing, where it would change nothing."""
         state, slot = self.locals[local], self._slots[local]
         moves: list[Move] = []
+        if not state.up and self._comes_back:  # The next message may find it up again.
+            moves.append(self.ignore(envelope).moves[0])
         if state.up:
             sent = self.envelopes[envelope]
             runs = self.machines[slot].arrive(state, sent)
@@ -176,19 +192,36 @@ class Moves:
 
     def lose(self, envelope: int, place: int = 0) -> Way:
         """The message is gone: of several equal ones, the one at that place among them."""
-        known = self._losses.get((envelope, place))
+        return self._gone("lose", envelope, place)
+
+    def ignore(self, envelope: int) -> Way:
+        """The message arrives where it changes nothing."""
+        return self._gone("ignore", envelope, 0)
+
+    def _gone(self, kind: Kind, envelope: int, place: int) -> Way:
+        known = self._losses.get((kind, envelope, place))
         if known is None:
             slot, event = self.targets[envelope], self.envelopes[envelope].message
-            move = self._move("lose", slot, NOTHING, NOTHING, envelope, event=event, place=place)
-            known = self._losses[envelope, place] = way_of(move)
+            move = self._move(kind, slot, NOTHING, NOTHING, envelope, event=event, place=place)
+            known = self._losses[kind, envelope, place] = way_of(move)
         return known
+
+    def wait(self, local: int, duration: int) -> Move:
+        """Time passes for a node; nothing of its own is due before."""
+        slot = self._slots[local]
+        return self._move(
+            "wait", slot, local, self.local(slot, later(self.locals[local], duration)), NOTHING
+        )
 
     def _own_moves(self, local: int) -> Iterator[Move]:
         state, slot = self.locals[local], self._slots[local]
         machine = self.machines[slot]
         if not state.up:
+            if self._comes_back:
+                again = self._restarts(machine, state)
+                yield from self._moves("restart", slot, local, NOTHING, None, again, counts=False)
             return
-        for place in may_fire(state.timers):
+        for place in due(state.timers) if self._is_synchronous else may_fire(state.timers):
             timer, runs = state.timers[place].timer, machine.fire(state, place)
             yield from self._moves("fire", slot, local, NOTHING, timer, runs)
         for place, effect in enumerate(state.storing):
@@ -271,13 +304,16 @@ class Moves:
         event: Any = None,
         ran: Ran | None = None,
     ) -> Iterator[Move]:
-        """A crash, and at once the restart: to others, a node that is down is one that is slow."""
+        """A crash, and at once the restart: to others, a node that is down is one that is slow.
+
+        Where time passes it is not, and restarts later if at all.
+        """
         machine, state = self.machines[slot], self.locals[before]
         survivor = kept.after if kept else state
         done = tuple(kept.steps) if kept else ()
         left = [self.envelope(sent) for sent in sends]
         chosen = ran.choices if ran else ()
-        if not self._scenario.recovers:
+        if self._is_synchronous or not self._scenario.recovers:
             node = recover(machine.fresh, survivor.node)
             after = self.local(slot, Local(node, up=False, stored=survivor.stored))
             steps = (*done, (survivor.node, Start(True), node))

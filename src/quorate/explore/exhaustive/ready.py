@@ -14,7 +14,7 @@ from quorate.explore.exhaustive.search import Limits, check_limits
 from quorate.explore.exhaustive.space import SPACES, Space, messages_add_up
 from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.report import mutant_of
-from quorate.scenario.exploration import NETWORKS, Exploration
+from quorate.scenario.exploration import NETWORKS, TIMINGS, Exploration
 from quorate.scenario.scenario import Scenario
 from quorate.simulate.self_check import checked_at_first, checked_step
 
@@ -51,6 +51,8 @@ def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     if "sleep" in how.reduce and how.limits.judges_liveness:
         raise Mistake("sleep is not sound for liveness: it leaves out transitions; choose one")
     exploration = changed(fork.exploration if fork else exploration_of(scenario), how.changes)
+    if fork is not None and exploration.timing == "synchronous":
+        raise Mistake("what might have come next in a run has no times: leave out synchronous")
     explored = scenario.explored(exploration).judged_by(how.only)
     model = model_of(scenario, exploration)
     kind = SPACES[exploration.network]
@@ -96,6 +98,10 @@ def _check(exploration: Exploration) -> None:
     network = exploration.network
     if network not in NETWORKS:
         raise Mistake(f"no network is called {network!r}; there are {', '.join(NETWORKS)}")
+    if exploration.timing not in TIMINGS:
+        raise Mistake(f"no timing is {exploration.timing!r}; there are {', '.join(TIMINGS)}")
+    if network == "set" and exploration.timing == "synchronous":
+        raise Mistake("on the network `set` messages are always under way: time would never pass")
     if network == "set" and exploration.duplicate:
         raise Mistake("on the network `set` every message may arrive again; leave out duplicate")
     if network == "rpc" and exploration.duplicate:
@@ -149,6 +155,8 @@ def _check_sleep(exploration: Exploration, names: Sequence[str]) -> None:
     why = ""
     if "symmetry" in names:
         why = "moves have other names in the state that stands for an orbit; choose one of the two"
+    elif exploration.timing == "synchronous":
+        why = "time passes for all nodes at once"
     elif exploration.network == "rpc":
         why = "on the network rpc a call is a step of two nodes"
     elif exploration.channel is not None or exploration.newest_only:

@@ -21,7 +21,7 @@ from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.resources import Room
 from quorate.explore.exhaustive.space import Space, State
 from quorate.explore.exhaustive.symmetry import Symmetric
-from quorate.explore.exhaustive.way import NOTHING, Way
+from quorate.explore.exhaustive.way import Way
 from quorate.explore.outcome import DEADLOCK
 from quorate.simulate.world import collector_at_rest
 
@@ -273,16 +273,12 @@ class Search:
 
     def is_fenced(self, state: State) -> bool:
         """Whether a bound is why something cannot happen here."""
-        locals_, messages, memory = state
-        moves, fenced = self._moves, self._moves.fenced
-        if any((local, NOTHING) in fenced for local in locals_):
-            return True
-        servers = locals_[: moves.servers]
+        locals_, _, memory = state
         is_spent = self._memories.has_no_timers_left(memory)
-        if is_spent and any(moves.locals[local].timers for local in servers):
+        servers = locals_[: self._moves.servers]
+        if is_spent and any(self._moves.locals[local].timers for local in servers):
             return True
-        arriving = self.space.arriving(messages)
-        return any((locals_[moves.targets[e]], e) in fenced for e in arriving)
+        return self.space.is_fenced(state)
 
     def _fail(self, claim: str, number: int) -> None:
         path = self.path(number)

@@ -11,6 +11,7 @@ from typing import Any
 from quorate.explore.exhaustive.machine import Envelope
 from quorate.explore.exhaustive.memory import SPENT, Memories
 from quorate.explore.exhaustive.moves import Moves
+from quorate.explore.exhaustive.synchrony import until_next
 from quorate.explore.exhaustive.way import NOTHING, Move, Way, way_of
 from quorate.kernel.canonical import fingerprint
 from quorate.scenario.exploration import Exploration
@@ -22,6 +23,8 @@ What the numbers of messages are depends on the network; they are sorted.
 """
 Found = list[tuple[int, Way]]
 """Successors: the fingerprint of each, and the way to it."""
+OPTIONAL = frozenset({"crash", "lose", "ignore", "restart", "invoke"})
+"""What may happen, but does not keep time from passing."""
 
 
 class Space:
@@ -41,6 +44,7 @@ class Space:
         self._channel = exploration.channel
         self._first: State | None = None
         self._newest_only = exploration.newest_only
+        self._is_synchronous = exploration.timing == "synchronous"
         self._must_look = not messages_add_up(type(self), exploration)
         self._links: dict[int, tuple[object, ...] | None] = {}
 
@@ -102,7 +106,27 @@ class Space:
             for envelope, place in self.losses(messages):
                 if self.moves.is_at_risk(envelope):
                     possible.append(self.moves.lose(envelope, place))
+        if self._is_synchronous and all(way.moves[0].kind in OPTIONAL for way in possible):
+            possible += self._time(state)
         return possible
+
+    def is_fenced(self, state: State) -> bool:
+        """Whether a bound of the protocol's is why something cannot happen here."""
+        locals_, messages, _ = state
+        moves, fenced = self.moves, self.moves.fenced
+        if any((local, NOTHING) in fenced for local in locals_):
+            return True
+        return any((locals_[moves.targets[e]], e) in fenced for e in self.arriving(messages))
+
+    def _time(self, state: State) -> list[Way]:
+        """Time passes until some timer is due; what is still under way changes nothing by then."""
+        locals_, messages, _ = state
+        duration = until_next(self.moves.locals[local] for local in locals_)
+        if not duration or self.is_fenced(state):
+            return []
+        ignored = (self.moves.ignore(envelope).moves[0] for envelope in self.in_flight(messages))
+        waiting = (local for local in locals_ if self.moves.locals[local].timers)
+        return [way_of(*ignored, *(self.moves.wait(local, duration) for local in waiting))]
 
     def settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
         """The ways that a step can go on within its transition."""
@@ -316,7 +340,7 @@ class RpcSpace(Space):
 
     def settled(self, locals_: tuple[int, ...], way: Way) -> tuple[Way, ...]:
         """The way, followed by the arrival of each answer, and of what nodes tell themselves."""
-        (move,) = way.moves
+        move = way.moves[0]
         if not move.sends:
             return (way,)
         caller = NOTHING

@@ -76,6 +76,10 @@ class Symmetric:
         """As the space's."""
         return self._space.arriving(messages)
 
+    def is_fenced(self, state: State) -> bool:
+        """As the space's."""
+        return self._space.is_fenced(state)
+
     # Canonical forms
 
     def canonical(self, state: State) -> int:

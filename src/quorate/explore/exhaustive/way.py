@@ -6,7 +6,17 @@ import msgspec
 
 from quorate.kernel.node import Event, Node, Operation, Start
 
-Kind = Literal["deliver", "fire", "invoke", "store", "crash", "lose"]
+Kind = Literal[
+    "deliver",
+    "fire",
+    "invoke",
+    "store",
+    "crash",  # and the restart, where there is no time
+    "lose",  # The network drops a message.
+    "restart",  # a node that was down
+    "ignore",  # A message arrives where it changes nothing.
+    "wait",  # Time passes for a node.
+]
 NOTHING = -1
 
 
