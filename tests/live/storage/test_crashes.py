@@ -20,7 +20,7 @@ from quorate.errors import Mistake
 from quorate.live.storage import journal as journal_module
 from quorate.live.storage import recovery
 from quorate.live.storage.files import StorageFailed
-from quorate.live.storage.offsets import State, extents
+from quorate.live.storage.offsets import Offsets, State, extents
 from quorate.live.storage.segment import HEADER_SIZE
 from tests.live.storage.member import DIRECTORY, Broken, Member
 from tests.live.storage.simulated import Crash, SimulatedDisk
@@ -276,13 +276,13 @@ def test_the_offsets_are_those_that_the_disk_saw() -> None:
 
 
 def test_offsets_that_are_told_too_soon_are_found() -> None:
-    def hasty(offsets: journal_module.Offsets, slot: int, end: int) -> None:
+    def hasty(offsets: Offsets, slot: int, end: int) -> None:
         writing(offsets, slot, end)
         offsets.synced(slot, end)
 
-    writing = journal_module.Offsets.writing
+    writing = Offsets.writing
     with (
-        patch.object(journal_module.Offsets, "writing", hasty),
+        patch.object(Offsets, "writing", hasty),
         pytest.raises(AssertionError, match="too kind"),
     ):
         Member(Told()).life(0)
@@ -343,6 +343,7 @@ class Life(RuleBasedStateMachine):
     @rule(call=st.sampled_from(["fdatasync", "pwrite", "rename", "sync_directory"]))
     def fail(self, call: str) -> None:
         self.member.disk.failing = {call}
+        self.member.prepare()
         self.member.sync()
         if self.member.journal is None:
             self.member.disk.kill()

@@ -88,7 +88,7 @@ class Files(Protocol):
         """Eight bytes that nobody guesses."""
 
 
-class RealFiles:
+class RealFiles(Files):
     """The operating system's files."""
 
     def __init__(self, faults: Faults | None = None) -> None:

@@ -13,6 +13,7 @@ segment has its name. One thread uses a journal; only its `preparation` runs in 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from zlib import crc32
@@ -43,7 +44,13 @@ _NEW = ".new"
 
 
 class Journal:
-    """A log in a directory of its own, locked. After `StorageFailed` it refuses everything."""
+    """A log in a directory of its own, locked. After `StorageFailed` it refuses everything.
+
+    Attributes:
+        checkpoint: the payload of the newest checkpoint that was recovered, or None.
+        sequence: the sequence number of what was appended last.
+        synced: all up to this sequence number lasts.
+    """
 
     @classmethod
     def open(
@@ -91,22 +98,24 @@ class Journal:
         self._segment_bytes, self._checkpoint_bytes = segment_bytes, checkpoint_bytes
         self._offsets = Offsets(files, directory)
         self._refusal: str | None = None
-        self._spare: Path | None = None
-        self._is_prepared = False
-        # What has been appended and not yet written.
+        """Why nothing can be synced any more."""
+        # Records
+        self.checkpoint, self._records = recovered.checkpoint, recovered.records
         self._buffer = bytearray()
-        self._checkpoint_at: int | None = None
+        """What has been appended and not yet written."""
         self.sequence = self.synced = recovered.sequence
-        self._handle: int | None = None
-        self._number = self._end = self._size = 0
         self._is_attested = recovered.is_attested
-        # The segments.
-        self._oldest = recovered.oldest
+        # Checkpoints
+        self._checkpoint_at: int | None = None
+        """The sequence number of the checkpoint that begins the buffer, if one does."""
         self._checkpoint_size = len(recovered.checkpoint or b"")
         self._bytes_since_checkpoint = recovered.bytes_since_checkpoint
-        self.checkpoint = recovered.checkpoint
-        """The payload of the newest checkpoint that was recovered."""
-        self._records = recovered.records
+        # Segments
+        self._oldest = recovered.oldest
+        self._handle: int | None = None
+        self._number = self._end = self._size = 0
+        self._spare: Path | None = None
+        self._is_prepared = False
         if recovered.last is None:
             self._salt = files.salt()
             self._seed = Header(0, 0, 0, False, self._salt, identity).seed()
@@ -215,11 +224,19 @@ class Journal:
 
     def _prepare(self) -> None:
         path = self._directory / (_SPARE + _NEW)
-        handle = self._files.create(path)
-        self._fill(handle, 0)
-        self._files.fdatasync(handle)
-        self._files.close(handle)
-        self._spare = path
+        try:
+            handle = self._files.create(path)
+            try:
+                self._fill(handle, 0)
+                self._files.fdatasync(handle)
+            finally:
+                self._files.close(handle)
+        except OSError:
+            # The sync that needs a segment makes one itself, and tells if the disk cannot.
+            with suppress(OSError):
+                self._files.unlink(path)
+        else:
+            self._spare = path
 
     def _fill(self, handle: int, start: int) -> None:
         """Zeros to the end of a segment: really written, or a later sync would write metadata."""
