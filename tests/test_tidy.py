@@ -45,7 +45,8 @@ ARROW: dict[str, set[str]] = {
     },
     "view": {"trace"},
     "wire": {"errors", "kernel"},
-    "systems": {"errors", "kernel", "protocols", "wire"},
+    "systems": {"errors", "kernel", "protocols", "scenario", "wire"},
+    "live": {"check", "errors", "kernel", "scenario", "trace", "verdict", "wire"},
     "bench": {
         "check", "errors", "explore", "kernel", "protocols", "scenario", "simulate", "trace",
         "verdict",

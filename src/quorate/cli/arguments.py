@@ -17,6 +17,10 @@ COMMANDS = {
     "explore": "quorate.cli.explore",
     "mutants": "quorate.cli.mutants",
     "check": "quorate.cli.check",
+    "up": "quorate.cli.up",
+    "status": "quorate.cli.up",
+    "down": "quorate.cli.up",
+    "node": "quorate.cli.node",
     "demo": "quorate.cli.demo",
     "bench": "quorate.cli.bench",
 }
@@ -122,6 +126,11 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     _explore_options(command("explore", "visit every state of a small configuration"))
     _mutants_options(command("mutants", "break each rule of a protocol, and see who notices"))
     _check_options(command("check", "judge a recorded history"))
+    _up_options(command("up", "run a system as a real cluster on this machine"))
+    for verb, what in (("status", "how that cluster does"), ("down", "stop that cluster")):
+        _dir_option(command(verb, what))
+    node = command("node", "run one member of a cluster")
+    node.add_argument("--config", metavar="FILE", required=True, help="its node.toml")
     _demo_options(command("demo", "find, shrink and show a failure; then try the real thing"))
     command("bench", "measure, each goal beside its peer")
     return parser, commands
@@ -261,6 +270,19 @@ def _check_options(parser: Parser) -> None:
     parser.add_argument("--memory", type=_count, default=1024, help="MB at the most (default 1024)")
     parser.add_argument("--seconds", type=_positive, default=60.0, help="default 60")
     parser.add_argument("--html", metavar="FILE", help="write what failed as a page for a browser")
+
+
+def _dir_option(parser: Parser) -> None:
+    parser.add_argument("--dir", metavar="DIR", default="cluster", help="default cluster")
+
+
+def _up_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="SYSTEM", nargs="?", default="", help="kv, or a NAME")
+    parser.add_argument("--nodes", type=_count, default=0, help="number of members")
+    _dir_option(parser)
+    parser.add_argument("--detach", action="store_true", help="leave it running, and return")
+    parser.add_argument("--configuration", default="", help="the settings of this configuration")
+    parser.add_argument("--record", choices=("all", "sample", "none"), help="default sample")
 
 
 def _demo_options(parser: Parser) -> None:

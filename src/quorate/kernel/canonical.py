@@ -131,9 +131,7 @@ if TYPE_CHECKING:
     Plain = Any
 else:
 
-    class _OfAnyKind(type):
-        def __instancecheck__(cls, value: object) -> bool:
-            return True
+    _OfAnyKind = type("_OfAnyKind", (type,), {"__instancecheck__": lambda cls, value: True})
 
     class Plain(metaclass=_OfAnyKind):
         """The annotation of canonical values that only their owner can tell apart.

@@ -8,8 +8,9 @@ struct is that struct, and any other a tuple.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from types import FunctionType
 from typing import Any, Union, get_args, get_origin
 
 import msgspec
@@ -50,6 +51,8 @@ class Codec:
         self._message = self._decoder(_union(messages))
         self._events = {kind: self._decoder(_union({*kind.handlers, *_HOST})) for kind in kinds}
         self._plain = self._decoder(Plain)
+        self._named = self._decoder(tuple[str, msgspec.Raw])
+        self._all = {kind.__name__: kind for kind in _candidates(kinds, modules, _is_struct)}
 
     def encode(self, value: object) -> bytes:
         """The bytes of any canonical value."""
@@ -68,6 +71,14 @@ class Codec:
     def plain(self, data: bytes | memoryview) -> Any:
         """The value of any kind that the bytes are. Raises Undecodable."""
         return _decode(self._plain, data)
+
+    def named(self, data: bytes | memoryview) -> Any:
+        """The struct that the bytes are: its class's name, then itself. Raises Undecodable."""
+        name, raw = _decode(self._named, data)
+        kind = self._all.get(name)
+        if kind is None:
+            raise Undecodable(f"no struct is called {name!r:.80}")
+        return self.typed(kind)(raw)
 
     def typed(self, annotation: Any) -> "Callable[[bytes | memoryview], Any]":
         """A decoder for values of this annotation; it raises Undecodable."""
@@ -102,12 +113,11 @@ class Codec:
     def _as_plain(self, value: Any) -> Any:
         if type(value) is not list:
             return value
-        items = tuple([self._as_plain(item) if type(item) is list else item for item in value])
-        if items and type(items[0]) is str:
-            struct = self._structs.get(items[0])
+        if value and type(value[0]) is str:
+            struct = self._structs.get(value[0])
             if struct is not None:
                 return self._convert(value, struct)
-        return items
+        return tuple([self._as_plain(item) if type(item) is list else item for item in value])
 
 
 def of(generic: Any, *arguments: Any) -> Any:
@@ -152,15 +162,8 @@ def _structs(kinds: Iterable[type[Node]], modules: Iterable[str]) -> dict[str, t
 
     A node's timers never leave it, so that two classes may well have timers of the same name.
     """
-    names = dict.fromkeys(modules)
-    candidates: list[type] = [*_SHARED]
-    for kind in kinds:
-        names.update(dict.fromkeys(base.__module__ for base in kind.__mro__))
-        candidates += kind.handlers
-    for name in names:
-        candidates += vars(sys.modules[name]).values()
     found: dict[str, type] = {}
-    for struct in filter(_is_tagged, candidates):
+    for struct in _candidates(kinds, modules, _is_tagged):
         known = found.setdefault(struct.__name__, struct)
         if known is not struct and not issubclass(struct, Timer):
             raise Mistake(
@@ -170,11 +173,38 @@ def _structs(kinds: Iterable[type[Node]], modules: Iterable[str]) -> dict[str, t
     return found
 
 
+def _candidates(
+    kinds: Iterable[type[Node]], modules: Iterable[str], wanted: Callable[[Any], bool]
+) -> Iterator[type]:
+    yield from _SHARED
+    pending = [vars(sys.modules[name]) for name in modules]
+    for kind in kinds:
+        yield from filter(wanted, kind.handlers)
+        pending += map(_namespace, kind.__mro__)
+    seen: set[int] = set()
+    while pending:
+        namespace = pending.pop()
+        if id(namespace) not in seen:
+            seen.add(id(namespace))
+            yield from filter(wanted, namespace.values())
+            pending += map(_namespace, filter(_is_struct, namespace.values()))
+
+
+def _namespace(kind: type) -> dict[str, Any]:
+    """What the module that defines a class holds: also of a mutant, which is no module any more."""
+    for value in vars(kind).values():
+        function = value.fget if isinstance(value, property) else value
+        if isinstance(function, FunctionType) and function.__module__ == kind.__module__:
+            return function.__globals__
+    return vars(sys.modules[kind.__module__])
+
+
+def _is_struct(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, msgspec.Struct)
+
+
 def _is_tagged(value: Any) -> bool:
-    return (
-        isinstance(value, type)
-        and issubclass(value, msgspec.Struct)
-        and value.__struct_config__.tag is not None
-        and value.__struct_config__.array_like
-        and value not in (Event, Message, Timer)
-    )
+    if not _is_struct(value) or value in (Event, Message, Timer):
+        return False
+    config = value.__struct_config__
+    return config.tag is not None and config.array_like

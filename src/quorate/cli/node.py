@@ -1,0 +1,41 @@
+"""`quorate node`: one member of a cluster, in this process."""
+
+import asyncio
+from argparse import Namespace
+from pathlib import Path
+
+from quorate.cli.screen import Screen
+from quorate.cli.systems import system_of
+from quorate.errors import Mistake
+from quorate.live.config import read_config
+from quorate.live.member import Member
+from quorate.live.storage.files import StorageFailed
+
+
+def main(options: Namespace) -> int:
+    """Run the member that a file configures, until it is told to stop."""
+    screen = Screen(options.json)
+    path = Path(options.config)
+    config = read_config(path)
+    system = system_of(config.system)
+    try:
+        member = Member(config, system, path.parent)
+
+        def ready() -> None:
+            screen.json({"member": config.member, "client": config.clients})
+            screen.say(f"{config.member} of {config.cluster} serves clients at {config.clients}")
+
+        with _runner() as runner:
+            runner.run(member.run(ready))
+    except StorageFailed as error:
+        raise Mistake(f"{config.member} stops: {error}") from error
+    return 0
+
+
+def _runner() -> asyncio.Runner:
+    """With uvloop's event loop where it is installed: it is the faster one."""
+    try:
+        import uvloop  # type: ignore[import-not-found,unused-ignore]  # An extra.
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)

@@ -1,0 +1,65 @@
+"""Long work beside the event loop: in a child process that shares our memory, or in a thread.
+
+A thread would hold the interpreter's lock while it encodes a large value, and all clients with it;
+a forked child has the value for nothing, and a processor of its own.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from threading import Thread
+
+CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
+_DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
+_MOST_TOLD = 4000
+
+
+def in_thread(work: Callable[[], str], end: Callable[[str], None]) -> None:
+    """Run `work` in a thread, then `end` in the loop, with what `work` returned."""
+    loop = asyncio.get_running_loop()
+    Thread(target=lambda: loop.call_soon_threadsafe(end, work()), daemon=True).start()
+
+
+def in_child(work: Callable[[], str], end: Callable[[str], None]) -> None:
+    """Run `work` in a child, then `end` in the loop, with what `work` returned; Linux only."""
+    loop = asyncio.get_running_loop()
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of threads, of which the child needs none.
+        child = os.fork()
+    if child == 0:
+        _be_child(parent, writer, work)
+    os.close(writer)
+    told = bytearray()
+
+    def read() -> None:
+        data = os.read(reader, _MOST_TOLD)
+        told.extend(data)
+        if not data:
+            loop.remove_reader(reader)
+            os.close(reader)
+            _, status = os.waitpid(child, 0)
+            why = told.decode("utf-8", "replace")
+            end(why or (f"the writing process ended with {status}" if status else ""))
+
+    loop.add_reader(reader, read)
+
+
+def _be_child(parent: int, writer: int, work: Callable[[], str]) -> None:
+    """Die with the parent, hold none of its files and sockets, and never return."""
+    why = "it raised an error"
+    try:
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(kind, signal.SIG_DFL)
+        os.closerange(3, writer)
+        os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
+        why = work() if os.getppid() == parent else "its parent is gone"
+    finally:
+        os.write(writer, why.encode()[:_MOST_TOLD])
+        os._exit(1 if why else 0)

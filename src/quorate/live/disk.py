@@ -1,0 +1,128 @@
+"""A member's disk: the journal of its node's durable records, and the values it stores by name."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.kernel.node import Node
+from quorate.kernel.values import Map
+from quorate.live.background import CAN_FORK, in_child, in_thread
+from quorate.live.codec import Codec, Undecodable
+from quorate.live.durable import Durable
+from quorate.live.storage.blobs import Blobs
+from quorate.live.storage.files import Files, StorageFailed
+from quorate.live.storage.journal import Journal
+
+CHUNK_BYTES = 1 << 20
+_INCARNATION = "incarnation"
+
+
+class MemberDisk:
+    """What one member keeps. One directory, one member, one process at a time.
+
+    Attributes:
+        incarnation: how often the member has been started, this time included.
+        node: the node as the disk has it: `fresh`, with its durable fields recovered.
+        stored: the values that had been stored.
+        failed: called, from the loop, if a value could not be stored.
+    """
+
+    def __init__(
+        self, files: Files, directory: Path, identity: str, fresh: Node, codec: Codec
+    ) -> None:
+        """Recover. Raises Mistake for a directory that is damaged, locked or somebody else's."""
+        self.failed: Callable[[str], None] = lambda why: None
+        self._codec = codec
+        self.durable = Durable(type(fresh), codec)
+        self._journal = Journal.open(files, directory / "journal", identity.encode())
+        self._blobs = Blobs(files, directory / "stored", identity.encode())
+        records = self._journal.take()
+        if self._journal.checkpoint is not None:
+            records.insert(0, self._journal.checkpoint)
+        try:
+            self.node = self.durable.restore(fresh, records)
+        except Undecodable as error:
+            kind = type(fresh).__name__
+            raise Mistake(f"{directory}: its records do not fit this {kind}: {error}") from error
+        self.stored = self._recover_stored(directory)
+        self.incarnation = self._begin_incarnation(directory)
+        self._latest: Callable[[], Node] = lambda: self.node
+
+    def follow(self, latest: Callable[[], Node]) -> None:
+        """Take checkpoints of the state that this tells."""
+        self._latest = latest
+
+    def append(self, record: bytes) -> None:
+        """Buffer a record for the next sync."""
+        self._journal.append(record)
+
+    def sync(self) -> None:
+        """Make all that was appended last. Raises StorageFailed: the member must stop."""
+        journal = self._journal
+        if journal.due:
+            journal.begin_checkpoint(self.durable.whole(self._latest()))
+        journal.sync()
+        prepare = journal.preparation()
+        if prepare is not None:
+            Thread(target=prepare, daemon=True).start()
+
+    def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
+        """Write a large value in the background, by a child process where there can be one.
+
+        The child has the value as it is now, and neither its encoding nor its writing holds up
+        what this process does.
+        """
+
+        def end(why: str) -> None:
+            if why:
+                self.failed(f"cannot store {name}: {why}")
+            else:
+                done()
+
+        if CAN_FORK:
+            in_child(lambda: self._write(name, value), end)
+        else:
+            in_thread(lambda: self._write(name, value), end)
+
+    def close(self) -> None:
+        """Let the directory go."""
+        self._journal.close()
+
+    def _write(self, name: str, value: Any) -> str:
+        """Write; returns what went wrong, or ""."""
+        try:
+            self._blobs.write(name, self._chunks(value))
+        except (OSError, StorageFailed, Mistake) as error:
+            return str(error)
+        return ""
+
+    def _chunks(self, value: Any) -> Iterable[bytes]:
+        data = self._codec.encode((type(value).__name__, value))
+        for start in range(0, len(data), CHUNK_BYTES):
+            yield data[start : start + CHUNK_BYTES]
+
+    def _recover_stored(self, directory: Path) -> Map[str, Any]:
+        stored: dict[str, Any] = {}
+        for name in self._blobs.names():
+            if name == _INCARNATION:
+                continue
+            data = self._blobs.read(name)
+            assert data is not None, f"{name} has just been listed"
+            try:
+                stored[name] = self._codec.named(data)
+            except Undecodable as error:
+                raise Mistake(f"{directory}: stored {name} is not readable: {error}") from error
+        return Map(stored)
+
+    def _begin_incarnation(self, directory: Path) -> int:
+        data = self._blobs.read(_INCARNATION)
+        try:
+            incarnation = 1 + (msgspec.msgpack.decode(data, type=int) if data else 0)
+        except msgspec.DecodeError as error:
+            raise Mistake(f"{directory}: its incarnation is not readable: {error}") from error
+        self._blobs.write(_INCARNATION, [msgspec.msgpack.encode(incarnation)])
+        return incarnation

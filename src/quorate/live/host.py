@@ -1,0 +1,298 @@
+"""The stepping engine of a live process: it runs nodes by `kernel.step`, and nothing else does.
+
+What a socket brought is delivered message by message. Then comes the turn: `BatchEnd` to a node
+that has unsynced records, one sync for all of them, and only then the release of what rested on
+them. The world is reached through four narrow interfaces, so that the engine runs without sockets.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
+from quorate.kernel.node import (
+    BatchEnd,
+    Event,
+    Invoke,
+    Message,
+    Node,
+    Operation,
+    Start,
+    Stored,
+    Timer,
+    step,
+)
+from quorate.kernel.values import Map, NodeId
+from quorate.live.clock import Clock
+from quorate.live.codec import Codec
+from quorate.live.durable import Durable
+
+NEVER = 1 << 63
+
+
+class Network(Protocol):
+    """Where messages to nodes of other processes go."""
+
+    def send(self, source: NodeId, target: NodeId, origin: int, message: bytes) -> None:
+        """Let a message leave with the next flush; it may be lost."""
+
+    def flush(self) -> None:
+        """Let what was sent leave now."""
+
+
+class Disk(Protocol):
+    """Where durable records go."""
+
+    def append(self, record: bytes) -> None:
+        """Write a record, with the next sync at the latest."""
+
+    def sync(self) -> None:
+        """Return once all that was appended will survive a crash. Raises if that is not sure."""
+
+    def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
+        """Write a large value in the background; then call `done`."""
+
+
+class Recorder(Protocol):
+    """Keeps what happened, so that it can be run again by the same step function."""
+
+    def stepped(
+        self,
+        hosted: "Hosted",
+        event: Event,
+        before: Node,
+        choices: Sequence[Any],
+        record: bytes | None,
+        origin: int,
+    ) -> None:
+        """A step has run; `hosted` holds its results. `origin` is the step that caused it."""
+
+    def synced(self, reach: int) -> None:
+        """The disk holds all steps up to number `reach`."""
+
+
+class Hosted:
+    """A node in this process.
+
+    Attributes:
+        node: its state as it sees it itself.
+        env: its window on the world, which keeps the clocks and the effects of the last step.
+        durable: how its durable fields are written; None if it has none.
+        on_complete: what to do when an operation of this client has ended.
+        timers: when each pending timer is due, by this process's monotonic clock.
+        waiting: steps whose effects wait for a sync, oldest first.
+    """
+
+    __slots__ = ("durable", "env", "node", "on_complete", "timers", "unsynced", "waiting")
+
+    def __init__(
+        self, node: Node, durable: Durable[Any] | None, choose: Callable[[str, Sequence[Any]], Any]
+    ) -> None:
+        self.node = node
+        self.env = Env(node.id, node.peers, choose)
+        self.durable = durable
+        self.on_complete: Callable[[str, Any], None] | None = None
+        self.timers: dict[Timer, int] = {}
+        self.unsynced = False
+        self.waiting: deque[tuple[int, Sequence[Effect]]] = deque()
+
+
+class Host:
+    """All nodes of one process.
+
+    Attributes:
+        steps: how many steps have run: the number of the last one.
+        syncs: how many times the disk was synced.
+        wants_turn: called when there is something to do in a turn, once until the turn has come.
+        wants_waking: called with the time at which the next timer is due, when that comes nearer.
+    """
+
+    def __init__(self, codec: Codec, clock: Clock, network: Network, disk: Disk) -> None:
+        self.codec = codec
+        self.clock = clock
+        self.network = network
+        self.disk = disk
+        self.recorder: Recorder | None = None
+        self.nodes: dict[NodeId, Hosted] = {}
+        self.steps = 0
+        self.syncs = 0
+        self.wants_turn: Callable[[], None] = lambda: None
+        self.wants_waking: Callable[[int], None] = lambda when: None
+        self._random = random.Random()
+        self._local: deque[tuple[NodeId, NodeId, Message, int]] = deque()
+        self._dirty: list[Hosted] = []
+        self._due: list[tuple[int, int, Hosted, Timer]] = []
+        self._reminders = 0
+        self._waking = NEVER
+        self._turn_is_due = False
+        self._choices: list[Any] = []
+
+    def add(self, node: Node, durable: Durable[Any] | None = None) -> Hosted:
+        """Let a node live here. It does nothing before `start`, or its first event."""
+        hosted = self.nodes[node.id] = Hosted(node, durable, self._choose)
+        return hosted
+
+    def remove(self, hosted: Hosted) -> None:
+        """Let a node without durable state go: what is under way to it is lost."""
+        del self.nodes[hosted.env.id]
+        hosted.timers.clear()
+
+    # What happens to nodes
+
+    def start(self, hosted: Hosted, recovered: bool, stored: Map[str, Any]) -> None:
+        """Begin the node's incarnation."""
+        self._step(hosted, Start(recovered, stored), hosted.env.id)
+
+    def deliver(self, source: NodeId, target: NodeId, message: Message, origin: int) -> None:
+        """A message has arrived; it is lost if its target does not live here, or cannot take it."""
+        hosted = self.nodes.get(target)
+        if hosted is not None and type(message) in hosted.node.handlers:
+            self._step(hosted, message, source, origin)
+
+    def invoke(self, hosted: Hosted, operation: Operation) -> None:
+        """Let a client begin an operation; `on_complete` tells how it ended."""
+        self._step(hosted, Invoke(operation), hosted.env.id)
+
+    def wake(self) -> None:
+        """Fire every timer that is due."""
+        now, due = self.clock.now(), self._due
+        self._waking = NEVER
+        while due and due[0][0] <= now:
+            when, _, hosted, timer = heappop(due)
+            deadline = hosted.timers.get(timer, NEVER)
+            if deadline > when:
+                if deadline != NEVER:  # It was set anew, to later.
+                    self._remind(deadline, hosted, timer)
+                continue
+            del hosted.timers[timer]
+            self._step(hosted, timer, hosted.env.id)
+        if due and due[0][0] < self._waking:
+            self._wake_at(due[0][0])
+
+    def turn(self) -> None:
+        """End the batch: sync what must be, and release what rested on it, until all is quiet."""
+        self._turn_is_due = False
+        local = self._local
+        while local or self._dirty:
+            while local:
+                self.deliver(*local.popleft())
+            if self._dirty:
+                self._end_batch()
+        self.network.flush()
+
+    def _end_batch(self) -> None:
+        for hosted in tuple(self._dirty):
+            self._step(hosted, BatchEnd(), hosted.env.id)
+        self.network.flush()  # What may go ahead of the sync does.
+        self.disk.sync()
+        self.syncs += 1
+        if self.recorder is not None:
+            self.recorder.synced(self.steps)
+        dirty, self._dirty = self._dirty, []
+        for hosted in dirty:
+            hosted.unsynced = False
+            waiting, hosted.waiting = hosted.waiting, deque()
+            for number, effects in waiting:
+                self._release(hosted, number, effects)
+
+    # One step
+
+    def _step(self, hosted: Hosted, event: Event, sender: NodeId, origin: int = 0) -> None:
+        env, before = hosted.env, hosted.node
+        env.sender = sender
+        env.now = self.clock.now()
+        env.wall = self.clock.wall()
+        effects: list[Effect] = []
+        env.effects = effects
+        after = step(before, event, env)
+        hosted.node = after
+        self.steps += 1
+        number = self.steps
+        record = None
+        if hosted.durable is not None:
+            record = hosted.durable.changes(before, after)
+            if record is not None:
+                self.disk.append(record)
+                if not hosted.unsynced:
+                    hosted.unsynced = True
+                    self._dirty.append(hosted)
+                    self._ask_for_turn()
+        if self.recorder is not None:
+            self.recorder.stepped(hosted, event, before, self._choices, record, origin)
+        self._choices.clear()
+        self._at_once(hosted, number, effects)
+        if hosted.unsynced:
+            hosted.waiting.append((number, effects))
+        else:
+            self._release(hosted, number, effects)
+
+    def _at_once(self, hosted: Hosted, number: int, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            kind = type(effect)
+            if kind is SetTimer:
+                self._set_timer(hosted, effect)  # type: ignore[arg-type]
+            elif kind is CancelTimer:
+                hosted.timers.pop(effect.timer, None)  # type: ignore[union-attr]
+            elif kind is Send and effect.ahead:  # type: ignore[union-attr]
+                self._transmit(hosted, number, effect)  # type: ignore[arg-type]
+
+    def _release(self, hosted: Hosted, number: int, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                if not effect.ahead:  # type: ignore[union-attr]
+                    self._transmit(hosted, number, effect)  # type: ignore[arg-type]
+            elif kind is Store:
+                self._store(hosted, effect)  # type: ignore[arg-type]
+            elif kind is Complete and hosted.on_complete is not None:
+                hosted.on_complete(effect.status, effect.value)  # type: ignore[union-attr]
+
+    def _transmit(self, hosted: Hosted, number: int, send: Send) -> None:
+        source, encoded = hosted.env.id, None
+        for target in send.to:
+            if target in self.nodes:
+                self._local.append((source, target, send.message, number))
+                self._ask_for_turn()
+            else:
+                encoded = encoded or self.codec.encode(send.message)
+                self.network.send(source, target, number, encoded)
+                self._ask_for_turn()
+
+    def _store(self, hosted: Hosted, effect: Store) -> None:
+        def done() -> None:
+            self._step(hosted, Stored(effect.name), hosted.env.id)
+
+        self.disk.store(effect.name, effect.value, done)
+
+    # Time and chance
+
+    def _set_timer(self, hosted: Hosted, effect: SetTimer) -> None:
+        low, high, timer = effect.low, effect.high, effect.timer
+        span = high - low
+        deadline = hosted.env.now + low + (int(span * self._random.random()) if span else 0)
+        known = hosted.timers.get(timer)
+        hosted.timers[timer] = deadline
+        if known is None or deadline < known:  # Else we are reminded early, and look again.
+            self._remind(deadline, hosted, timer)
+
+    def _remind(self, when: int, hosted: Hosted, timer: Timer) -> None:
+        self._reminders += 1
+        heappush(self._due, (when, self._reminders, hosted, timer))
+        if when < self._waking:
+            self._wake_at(when)
+
+    def _wake_at(self, when: int) -> None:
+        self._waking = when
+        self.wants_waking(when)
+
+    def _ask_for_turn(self) -> None:
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self.wants_turn()
+
+    def _choose(self, name: str, options: Sequence[Any]) -> Any:
+        choice = options[self._random.randrange(len(options))]
+        self._choices.append(choice)
+        return choice

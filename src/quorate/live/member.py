@@ -1,0 +1,230 @@
+"""One member as one operating-system process: sockets, disk and clock around a `Host`."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.kernel.node import Node
+from quorate.kernel.values import NodeId
+from quorate.live.clock import Clock
+from quorate.live.codec import Codec, Undecodable
+from quorate.live.config import Config, parse_address, tls_contexts
+from quorate.live.disk import MemberDisk
+from quorate.live.door import Connection, Door, member_of
+from quorate.live.frames import ANSWER, ASK, MESSAGE, Frame
+from quorate.live.host import Host, Hosted
+from quorate.live.links import Inbound, Link, own_hello
+from quorate.live.storage.files import RealFiles, StorageFailed
+from quorate.scenario.system import System
+
+MOST_CLIENTS = 10_000
+MOST_INBOUND = 1000
+
+
+class Links:
+    """The ways to all other members: a `Network` for the host."""
+
+    def __init__(self, links: dict[str, Link]) -> None:
+        self.links = links
+        self._used: set[Link] = set()
+
+    def send(self, source: NodeId, target: NodeId, origin: int, message: bytes) -> None:
+        """Send to the member in whose process the target lives, if there is such a member."""
+        link = self.links.get(member_of(target))
+        if link is not None:
+            link.send(source, target, origin, message)
+            self._used.add(link)
+
+    def flush(self) -> None:
+        """Let everything leave."""
+        for link in self._used:
+            link.flush()
+        self._used.clear()
+
+
+class Member:
+    """A running member.
+
+    Attributes:
+        host: runs its nodes; `server` is the one that all others know by the member's name.
+        door: its clients.
+        stopped: resolved when the member is to end: with why, if that is no good reason.
+    """
+
+    def __init__(self, config: Config, system: System, base: Path) -> None:
+        """Recover what the disk holds. Raises Mistake or StorageFailed."""
+        scenario = system.scenario
+        self.config = config
+        self.system = system
+        self._base = base
+        ids = tuple(NodeId(member) for member in config.members)
+        names = {one.name: one for one in scenario.configurations}
+        chosen = names.get(config.configuration or next(iter(names)))
+        if chosen is None:
+            known = ", ".join(names)
+            raise Mistake(f"{config.system} has no configuration {config.configuration}: {known}")
+        fresh = scenario.node(id=NodeId(config.member), peers=ids, **chosen.fields)
+        codec = Codec((scenario.node, system.client), system.modules)
+        identity = f"{config.cluster}/{config.member}"
+        self.disk = MemberDisk(RealFiles(), base / config.data, identity, fresh, codec)
+        self.clock = Clock()
+        self._links = Links({})
+        self.host = Host(codec, self.clock, self._links, self.disk)
+        self.server: Hosted = self.host.add(self.disk.node, self.disk.durable)
+        self.disk.follow(lambda: self.server.node)
+        front = system.front(config.password)
+        self.door = Door(self.host, front, config.member, self.disk.incarnation, MOST_CLIENTS)
+        others = tuple(id for id in ids if id != config.member)
+        self.door.peers = (NodeId(config.member), *others)
+        self.inbound: set[Inbound] = set()
+        self.notes: list[str] = []
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until stopped by a signal. Raises what ends the member otherwise."""
+        loop = asyncio.get_running_loop()
+        self.stopped: asyncio.Future[None] = loop.create_future()
+        loop.set_exception_handler(self._unexpected)
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(kind, self._stop, None)
+        self._attach(loop)
+        servers = await self._listen(loop)
+        try:
+            self.host.start(self.server, self.disk.incarnation > 1, self.disk.stored)
+            self.host.turn()
+            quiet_collector()
+            ready()
+            await self.stopped
+        finally:
+            for server in servers:
+                server.close()
+            for link in self._links.links.values():
+                await link.stop()
+            for connection in tuple(self.door.connections):
+                connection.close()
+            self.disk.close()
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        host = self.host
+        handle: asyncio.TimerHandle | None = None
+
+        def wake_at(when: int) -> None:
+            nonlocal handle
+            if handle is not None:
+                handle.cancel()
+            delay = self.clock.seconds(max(when - self.clock.now(), 0))
+            handle = loop.call_later(delay, host.wake)
+
+        def ask_for_turn() -> None:
+            loop.call_soon(host.turn)
+
+        host.wants_turn = ask_for_turn
+        host.wants_waking = wake_at
+        self.door.soon = loop.call_soon
+        self.disk.failed = lambda why: self._stop(StorageFailed(why))
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Server]:
+        config = self.config
+        dial, serve, clients = tls_contexts(config.tls, self._base)
+        hello = own_hello(config.cluster, config.member, self.disk.incarnation)
+        members = frozenset(config.members)
+
+        def inbound() -> Inbound:
+            return Inbound(hello, lambda: members, self._receive, self.note)
+
+        for name, text in config.members.items():
+            if name != config.member:
+                address = parse_address(config.via.get(name, text), name)
+                link = self._links.links[name] = Link(hello, name, address, dial)
+                link.start()
+        return [
+            await _serve(loop, inbound, config.members[config.member], serve),
+            await _serve(loop, lambda: Connection(self.door), config.clients, clients),
+        ]
+
+    def _receive(self, inbound: Inbound, frames: list[Frame]) -> None:
+        decode, deliver = self.host.codec.message, self.host.deliver
+        for frame in frames:
+            if frame.kind == MESSAGE:
+                try:
+                    message = decode(frame.payload)
+                except Undecodable as error:
+                    self.note(f"dropped a message from {frame.source}: {error}")
+                    continue
+                deliver(frame.source, frame.target, message, frame.origin)
+            elif frame.kind == ASK:
+                inbound.answer(ANSWER, msgspec.json.encode(self.answer(bytes(frame.payload))))
+
+    def answer(self, question: bytes) -> dict[str, Any]:
+        """What an operator is told."""
+        return self.status()
+
+    def status(self) -> dict[str, Any]:
+        """Facts about this member, for people and for metrics."""
+        node: Node = self.server.node
+        role = self.system.scenario.role
+        facts = {
+            "member": self.config.member,
+            "pid": os.getpid(),
+            "incarnation": self.disk.incarnation,
+            "role": role(node) if role else "",
+            "steps": self.host.steps,
+            "syncs": self.host.syncs,
+            "commands": self.door.commands,
+            "connections": len(self.door.connections),
+            "open": sorted(name for name, link in self._links.links.items() if link.is_open),
+            "refusals": {n: k.refusal for n, k in self._links.links.items() if k.refusal},
+        }
+        for name in ("current_term", "commit_index", "last_index", "leader"):
+            value = getattr(node, name, None)
+            if isinstance(value, int | str):
+                facts[name] = str(value) if isinstance(value, str) else value
+        return facts
+
+    def note(self, text: str) -> None:
+        """Tell the operator something, once."""
+        if text not in self.notes[-20:]:
+            self.notes.append(text)
+            print(f"{self.config.member}: {text}", flush=True)
+
+    def _stop(self, error: BaseException | None) -> None:
+        if not self.stopped.done():
+            if error is None:
+                self.stopped.set_result(None)
+            else:
+                self.stopped.set_exception(error)
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A step or a sync has raised: a member that may be wrong must not go on."""
+        error = context.get("exception")
+        self._stop(error or RuntimeError(context["message"]))
+
+
+async def _serve(
+    loop: asyncio.AbstractEventLoop,
+    protocol: Callable[[], asyncio.Protocol],
+    text: str,
+    tls: ssl.SSLContext | None,
+) -> asyncio.Server:
+    host, port = parse_address(text, "address")
+    try:
+        return await loop.create_server(protocol, host, port, ssl=tls, reuse_address=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Mistake(f"cannot listen at {text}: {reason}; is another member running?") from error
+
+
+def quiet_collector() -> None:
+    """Keep the garbage collector from walking all that a member holds: steps make no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 1_000_000)

@@ -1,0 +1,106 @@
+"""The plainest front: any protocol whose clients ask for one operation at a time, by RESP.
+
+    redis-cli -p 7001 write x 5        the operation `write` of the key x with the value 5
+    redis-cli -p 7001 read x
+    redis-cli -p 7001 cas x '[5, 6]'
+
+A value is JSON, or else a text. What clients of Redis ask by themselves when they connect is
+answered by the connection alone.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from quorate.kernel import Env, Invoke, Node, NodeId, Operation, on
+from quorate.scenario.scenario import Scenario
+from quorate.scenario.system import Command, System
+from quorate.systems.connection import Connection
+from quorate.wire.resp import Failure, Reply, encode_reply
+
+GREETINGS = {
+    "ping": "PONG",
+    "quit": "OK",
+    "select": "OK",
+    "client": "OK",
+    "command": (),
+    "config": (),
+}
+
+
+class Words(Connection):
+    """A connection that passes on what is not a greeting."""
+
+    @on(Invoke)
+    def invoke(self, event: Invoke, env: Env) -> None:
+        """Answer a greeting; ask a server for all else."""
+        if event.operation.f in GREETINGS:
+            env.complete("ok", GREETINGS[event.operation.f])
+        else:
+            super().invoke(event, env)
+
+
+class WordsFront:
+    """One command is one operation: its name, its key, its value."""
+
+    def __init__(self, password: str) -> None:
+        if password:
+            raise ValueError("the plain front knows no password")
+
+    def client(self, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
+        """A connection that asks the first of its peers first."""
+        return Words(id=id, peers=peers, server=peers[0])
+
+    def operation(self, commands: Sequence[Command], wall: int) -> tuple[Operation, int]:
+        """The first command alone."""
+        name, *arguments = (word.decode("utf-8", "replace") for word in commands[0])
+        key = arguments[0] if arguments else None
+        value = _value(" ".join(arguments[1:])) if len(arguments) > 1 else None
+        return Operation(name.lower(), key, value), 1
+
+    def reply(self, client: Node, status: str, value: Any) -> bytes:
+        """The value, or an error that says whether the operation may have happened."""
+        if status == "fail":
+            return encode_reply(Failure("FAILED it surely did not happen"))
+        if status == "info":
+            return encode_reply(Failure("UNKNOWN no answer in time; it may still happen"))
+        return encode_reply(
+            value if type(value) is str and value in ("OK", "PONG") else _reply(value)
+        )
+
+    def is_over(self, client: Node, status: str) -> bool:
+        """Whether the outcome is unknown: then what comes next might be answered out of turn."""
+        return status == "info"
+
+    def is_trusted(self, client: Node) -> bool:
+        """There is no password."""
+        return True
+
+
+def plain_system(scenario: Scenario) -> System:
+    """Any protocol with clients as a service."""
+    return System(scenario=scenario, front=WordsFront, client=Words)
+
+
+def _value(text: str) -> Any:
+    try:
+        return _frozen(msgspec.json.decode(text))
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _reply(value: Any) -> Reply:
+    if value is None or isinstance(value, bool | int | bytes):
+        return value
+    if isinstance(value, tuple):
+        return tuple(_reply(item) for item in value)
+    return str(value).encode()
