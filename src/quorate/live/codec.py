@@ -80,6 +80,10 @@ class Codec:
             raise Undecodable(f"no struct is called {name!r:.80}")
         return self.typed(kind)(raw)
 
+    def named_bytes(self, value: object) -> bytes:
+        """The bytes of a struct, with its class's name: see `named`."""
+        return self.encode((type(value).__name__, value))
+
     def typed(self, annotation: Any) -> "Callable[[bytes | memoryview], Any]":
         """A decoder for values of this annotation; it raises Undecodable."""
         decoder = self._decoder(annotation)

@@ -101,7 +101,7 @@ class MemberDisk:
         return ""
 
     def _chunks(self, value: Any) -> Iterable[bytes]:
-        data = self._codec.encode((type(value).__name__, value))
+        data = self._codec.named_bytes(value)
         for start in range(0, len(data), CHUNK_BYTES):
             yield data[start : start + CHUNK_BYTES]
 

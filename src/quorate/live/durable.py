@@ -44,9 +44,9 @@ class Durable(Generic[NodeT]):
         old, new = self.fields(before), self.fields(after)
         for place, value in enumerate(new):
             if value is not old[place]:
-                change = _change(place, old[place], value)
+                change = difference(old[place], value)
                 if change is not None:
-                    record.append(change)
+                    record.append((place, *change))
         return self._codec.encode(record) if record else None
 
     def whole(self, node: NodeT) -> bytes:
@@ -74,20 +74,18 @@ def _getter(names: tuple[str, ...]) -> Callable[[Node], tuple[Any, ...]]:
     return lambda node: tuple([getattr(node, name) for name in names])
 
 
-def _change(place: int, old: Any, new: Any) -> tuple[int, int, Any] | None:
+def difference(old: Any, new: Any) -> tuple[int, Any] | None:
+    """How a field's value has changed: in which way, and how; None if it is the same."""
     kind = type(new)
     if kind is type(old):
         if kind is Log:
             change = new.changes_since(old)
             is_same = not change.appended and (change.start, change.kept) == (old.start, old.end)
-            return None if is_same else (place, _LOG, change)
-        if kind is Map:
-            items, removed = new.changes_since(old)
-            return (place, _MAP, (items, removed)) if items or removed else None
-        if kind is Set:
-            added, removed = new.changes_since(old)
-            return (place, _SET, (added, removed)) if added or removed else None
-    return (place, _WHOLE, new)
+            return None if is_same else (_LOG, change)
+        if kind is Map or kind is Set:
+            change = new.changes_since(old)
+            return (_MAP if kind is Map else _SET, change) if any(change) else None
+    return (_WHOLE, new)
 
 
 def _decoders(codec: Codec, annotation: Any) -> dict[int, Decode]:

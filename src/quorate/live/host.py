@@ -58,16 +58,22 @@ class Disk(Protocol):
 class Recorder(Protocol):
     """Keeps what happened, so that it can be run again by the same step function."""
 
+    def added(self, node: Node) -> None:
+        """A client node began to live here."""
+
     def stepped(
         self,
         hosted: "Hosted",
+        number: int,
         event: Event,
         before: Node,
         choices: Sequence[Any],
-        record: bytes | None,
         origin: int,
     ) -> None:
-        """A step has run; `hosted` holds its results. `origin` is the step that caused it."""
+        """Step `number` has run; `hosted` holds its results, `origin` is the step that caused it.
+
+        Raises if the step is found not to be a function of what it was given.
+        """
 
     def synced(self, reach: int) -> None:
         """The disk holds all steps up to number `reach`."""
@@ -103,20 +109,22 @@ class Host:
     """All nodes of one process.
 
     Attributes:
-        steps: how many steps have run: the number of the last one.
+        steps: the number of the last step.
         syncs: how many times the disk was synced.
         wants_turn: called when there is something to do in a turn, once until the turn has come.
         wants_waking: called with the time at which the next timer is due, when that comes nearer.
     """
 
-    def __init__(self, codec: Codec, clock: Clock, network: Network, disk: Disk) -> None:
+    def __init__(
+        self, codec: Codec, clock: Clock, network: Network, disk: Disk, steps: int = 0
+    ) -> None:
         self.codec = codec
         self.clock = clock
         self.network = network
         self.disk = disk
         self.recorder: Recorder | None = None
         self.nodes: dict[NodeId, Hosted] = {}
-        self.steps = 0
+        self.steps = steps
         self.syncs = 0
         self.wants_turn: Callable[[], None] = lambda: None
         self.wants_waking: Callable[[int], None] = lambda when: None
@@ -132,6 +140,8 @@ class Host:
     def add(self, node: Node, durable: Durable[Any] | None = None) -> Hosted:
         """Let a node live here. It does nothing before `start`, or its first event."""
         hosted = self.nodes[node.id] = Hosted(node, durable, self._choose)
+        if self.recorder is not None:
+            self.recorder.added(node)
         return hosted
 
     def remove(self, hosted: Hosted) -> None:
@@ -220,7 +230,7 @@ class Host:
                     self._dirty.append(hosted)
                     self._ask_for_turn()
         if self.recorder is not None:
-            self.recorder.stepped(hosted, event, before, self._choices, record, origin)
+            self.recorder.stepped(hosted, number, event, before, self._choices, origin)
         self._choices.clear()
         self._at_once(hosted, number, effects)
         if hosted.unsynced:

@@ -23,6 +23,13 @@ from quorate.live.door import Connection, Door, member_of
 from quorate.live.frames import ANSWER, ASK, MESSAGE, Frame
 from quorate.live.host import Host, Hosted
 from quorate.live.links import Inbound, Link, own_hello
+from quorate.live.recorder import (
+    INCARNATION_SHIFT,
+    VERSION,
+    FullRecorder,
+    Head,
+    SampleRecorder,
+)
 from quorate.live.storage.files import RealFiles, StorageFailed
 from quorate.scenario.system import System
 
@@ -62,31 +69,46 @@ class Member:
 
     def __init__(self, config: Config, system: System, base: Path) -> None:
         """Recover what the disk holds. Raises Mistake or StorageFailed."""
-        scenario = system.scenario
         self.config = config
         self.system = system
         self._base = base
+        me = NodeId(config.member)
         ids = tuple(NodeId(member) for member in config.members)
-        names = {one.name: one for one in scenario.configurations}
-        chosen = names.get(config.configuration or next(iter(names)))
-        if chosen is None:
-            known = ", ".join(names)
-            raise Mistake(f"{config.system} has no configuration {config.configuration}: {known}")
-        fresh = scenario.node(id=NodeId(config.member), peers=ids, **chosen.fields)
-        codec = Codec((scenario.node, system.client), system.modules)
+        fresh = system.server(config.configuration, me, ids)
+        codec = Codec((system.scenario.node, system.client), system.modules)
         identity = f"{config.cluster}/{config.member}"
         self.disk = MemberDisk(RealFiles(), base / config.data, identity, fresh, codec)
         self.clock = Clock()
         self._links = Links({})
-        self.host = Host(codec, self.clock, self._links, self.disk)
+        first = self.disk.incarnation << INCARNATION_SHIFT
+        self.host = Host(codec, self.clock, self._links, self.disk, first)
         self.server: Hosted = self.host.add(self.disk.node, self.disk.durable)
+        self.recorder = self.host.recorder = self._recorder()
         self.disk.follow(lambda: self.server.node)
         front = system.front(config.password)
         self.door = Door(self.host, front, config.member, self.disk.incarnation, MOST_CLIENTS)
-        others = tuple(id for id in ids if id != config.member)
-        self.door.peers = (NodeId(config.member), *others)
+        self.door.peers = (me, *(id for id in ids if id != me))
         self.inbound: set[Inbound] = set()
         self.notes: list[str] = []
+
+    def _recorder(self) -> FullRecorder | SampleRecorder | None:
+        config, disk, codec = self.config, self.disk, self.host.codec
+        if config.record == "none":
+            return None
+        if config.record == "sample":
+            return SampleRecorder(codec)
+        head = Head(
+            VERSION,
+            config.cluster,
+            config.system,
+            config.configuration,
+            config.member,
+            tuple(config.members),
+            disk.incarnation,
+            disk.durable.whole(disk.node),
+            {name: codec.named_bytes(value) for name, value in disk.stored.items()},
+        )
+        return FullRecorder(self._base / config.data / "steps", codec, head)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until stopped by a signal. Raises what ends the member otherwise."""
@@ -111,6 +133,8 @@ class Member:
                 await link.stop()
             for connection in tuple(self.door.connections):
                 connection.close()
+            if self.recorder is not None:
+                self.recorder.close()
             self.disk.close()
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -177,7 +201,7 @@ class Member:
             "pid": os.getpid(),
             "incarnation": self.disk.incarnation,
             "role": role(node) if role else "",
-            "steps": self.host.steps,
+            "steps": self.host.steps - (self.disk.incarnation << INCARNATION_SHIFT),
             "syncs": self.host.syncs,
             "commands": self.door.commands,
             "connections": len(self.door.connections),

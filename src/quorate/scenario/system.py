@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from quorate.errors import Mistake
 from quorate.kernel.node import Node, Operation
 from quorate.kernel.values import NodeId
 from quorate.scenario.scenario import Scenario
@@ -49,3 +50,13 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     front: Any
     client: type[Node]
     modules: tuple[str, ...] = ()
+
+    def server(self, configuration: str, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
+        """A member's node before its first step; "" is the first configuration. Raises Mistake."""
+        scenario = self.scenario
+        named = {one.name: one for one in scenario.configurations}
+        chosen = named.get(configuration or next(iter(named)))
+        if chosen is None:
+            names = ", ".join(named)
+            raise Mistake(f"{scenario.name} has no configuration {configuration!r}; it has {names}")
+        return scenario.node(id=id, peers=peers, **chosen.fields)
