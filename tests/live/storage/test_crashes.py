@@ -19,9 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from quorate.errors import Mistake
 from quorate.live.storage import journal as journal_module
 from quorate.live.storage import recovery
-from quorate.live.storage.files import StorageFailed
+from quorate.live.storage.files import RealFiles, StorageFailed
 from quorate.live.storage.offsets import Offsets, State, extents
 from quorate.live.storage.segment import HEADER_SIZE
+from tests.live.storage import member as member_module
 from tests.live.storage.member import DIRECTORY, Broken, Member
 from tests.live.storage.simulated import Crash, SimulatedDisk
 from tests.live.storage.test_damage import flip_everywhere
@@ -209,6 +210,29 @@ def test_zeros_over_a_torn_end_last_though_their_first_sync_failed() -> None:
     member.disk.cut_power(lambda below: 0)
     member.start()
     assert member.synced == 1
+
+
+# The simulated disk is a disk
+
+
+def test_without_a_crash_it_holds_what_a_real_one_does(tmp_path: Path) -> None:
+    class OfOneSalt(RealFiles):
+        def salt(self) -> bytes:
+            return (1).to_bytes(8, "big")
+
+    disk = SimulatedDisk()
+    member = Member(disk)
+    member.life(0)
+    member.close()
+    with patch.object(member_module, "DIRECTORY", tmp_path):
+        real = Member(disk, OfOneSalt())
+        real.life(0)
+        real.close()
+    names = [path.name for path in sorted(tmp_path.iterdir())]
+    assert [name for name in names if name not in ("lock", "offsets")] == disk.list(DIRECTORY)
+    assert (tmp_path / "offsets").read_bytes() == disk.offsets(DIRECTORY)
+    for name in disk.list(DIRECTORY):
+        assert (tmp_path / name).read_bytes() == disk.read(DIRECTORY / name)
 
 
 # Space, and what is told of offsets

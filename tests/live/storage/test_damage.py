@@ -167,7 +167,7 @@ REFUSED = [
     ("garbage", _overwrite(3, 0, b"garbage!"), f"{_name(3)}: the header at byte 0"),
     ("header rotten", _overwrite(3, 17, b"\x99"), f"{_name(3)}: the header at byte 0"),
     ("empty", lambda d: (d / _name(3)).write_bytes(b""), f"{_name(3)}: 0 bytes are no segment"),
-    ("cut short", _truncate, "cut short at byte 3000 of 4096"),
+    ("cut short", _truncate, "has 3000 bytes, not 4096"),
     ("swapped", _swap, f"{_name(2)}: comes from elsewhere"),
     ("another life", _from_another_life, "comes from elsewhere"),
     ("first record", _overwrite(1, 600, b"?"), f"{_name(1)}: record 1, at byte 512,"),

@@ -6,7 +6,8 @@ whole record beyond it says that it had been synced; all else is damage, and is 
 log at the first bad record, as many do, turns a flipped bit into the loss of what was promised.
 
 Detection ends with the last batch. If nothing was written after its sync, a flipped bit in it looks
-like a torn write, and it is dropped. `Journal.attest` writes what then tells the difference.
+like a torn write, and it is dropped. `Journal.attest` writes what then tells the difference. That
+the last segment was removed, with all that is in it, is not seen either.
 """
 
 import re
@@ -142,7 +143,9 @@ def _settle(files: Files, segment: _Segment, found: list[Record], end: int) -> N
     count as clean, so that another sync alone would write nothing. The same holds for the zeros
     over a torn end. What the member is told now it may pass on, so it has to last.
     """
-    attested = max((record.synced for record in found), default=segment.header.first - 1)
+    header = segment.header
+    named = header.first - 1 + header.is_checkpoint  # Synced before the segment had its name.
+    attested = max(named, *(record.synced for record in found), 0)
     start = next((record.offset for record in found if record.sequence > attested), end)
     handle = files.open(segment.path)
     try:

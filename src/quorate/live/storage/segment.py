@@ -92,7 +92,7 @@ def decode_header(path: Path, data: bytes, identity: bytes) -> Header:
             "give each member a directory of its own"
         )
     if size != len(data):
-        raise Mistake(f"{path}: cut short at byte {len(data)} of {size}; {RESTORE}")
+        raise Mistake(f"{path}: has {len(data)} bytes, not {size}; {RESTORE}")
     return header
 
 
