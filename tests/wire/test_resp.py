@@ -54,8 +54,8 @@ def test_any_cutting_yields_the_same_commands(script: list[Command], cuts: list[
 
 
 SCRAPS = (
-    rb"*1\r\n,*2\r\n,*-1\r\n,*0\r\n,*03\r\n,*9999999\r\n,*1 \r\n,*+1\r\n,*1\r\n:1\r\n,$3\r\n,$-1\r\n"
-    rb",$ 1\r\n,$99999999999\r\n,$1\r\nx\r\n,GET\r\n,PING\r\n,'a b' c\n,\r,\n,'," + b'"'
+    rb"*1\r\n,*2\r\n,*-1\r\n,*0\r\n,*03\r\n,*9999999\r\n,*1 \r\n,*+1\r\n,*1\r\n:1\r\n,$3\r\n"
+    rb",$-1\r\n,$ 1\r\n,$99999999999\r\n,$1\r\nx\r\n,GET\r\n,PING\r\n,'a b' c\n,\r,\n,'," + b'"'
 )
 scraps = st.sampled_from(SCRAPS.replace(rb"\r", b"\r").replace(rb"\n", b"\n").split(b","))
 

@@ -1,0 +1,200 @@
+"""The store as a deterministic machine: what a log replicates, and Redis's clients ask.
+
+Its operation is `Operation("commands", None, (time, commands))`: what one client sent at once, with
+the time in milliseconds since 1970 at which it came in. The result is a tuple of their replies. The
+operations of `KeyValue` (read, write, cas, ...) act on the same strings.
+
+Expiry is decided in the log. `clock` is the greatest time of any operation that was applied as a
+write; a key is expired once the clock has reached its expiry, and no replica's own clock matters.
+An operation that only reads, but may touch a key that would be expired at its time and is not yet,
+counts as a write: so it goes through the log and advances the clock, and what is expired for one
+reader is expired for all that follow.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from quorate.kernel import Map, Operation
+from quorate.protocols.machines.key_value import READS, KeyValue
+from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Result
+from quorate.systems.kv.agenda import agenda_of, is_any_due
+from quorate.systems.kv.content import Content, Entry, Hash, Text, slot_of
+from quorate.systems.kv.draft import Draft
+from quorate.systems.kv.execution import (
+    commands_of,
+    execute,
+    is_executable,
+)
+from quorate.systems.kv.table import SPECS, Spec, spec_of
+from quorate.wire.resp import Command
+
+
+class Moment(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """A part of a snapshot: how far the store has come."""
+
+    clock: int
+    version: int
+
+
+class TextPart(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """A part of a snapshot: a key that holds a string."""
+
+    key: bytes
+    value: bytes | int | bool
+    version: int
+    expiry: int | None
+
+
+class HashPart(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """A part of a snapshot: a key that holds a hash, whose fields come later."""
+
+    key: bytes
+    version: int
+    expiry: int | None
+
+
+class FieldPart(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """A part of a snapshot: a field of a hash."""
+
+    key: bytes
+    field: bytes
+    value: bytes
+
+
+class Keyspace(Machine, frozen=True, gc=False):
+    """The store: an immutable value, which an operation turns into the next one.
+
+    Attributes:
+        clock: milliseconds since 1970.
+        version: how many operations have been applied as writes.
+    """
+
+    content: Content = Content()
+    clock: int = 0
+    version: int = 0
+
+    def accepts(self, operation: Operation) -> bool:
+        if operation.f != "commands":
+            return KeyValue().accepts(operation)
+        value = operation.value
+        if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int:
+            return False
+        return value[0] >= 0 and is_executable(value[1])
+
+    def is_read(self, operation: Operation) -> bool:
+        if operation.f != "commands":
+            return operation.f in READS
+        time, steps = operation.value
+        agenda = self.content.agenda
+        may_be_late = bool(agenda) and agenda[0][0][0] <= time
+        for command in commands_of(steps):
+            spec = SPECS.get(command[0]) or spec_of(command[0])
+            if spec is None:
+                continue
+            if spec.writes or (may_be_late and self._is_late(command, spec, time)):
+                return False
+        return True
+
+    def _is_late(self, command: Command, spec: Spec, time: int) -> bool:
+        """Whether a key that it may touch expires at that time, and has not yet."""
+        clock, expiries = self.clock, self.content.expiries
+        if not spec.keys[0]:
+            return not spec.is_local and is_any_due(self.content.agenda, clock, time)
+        return any(clock < expiries.get(key, 0) <= time for key in spec.keys_of(command))
+
+    def apply(self, operation: Operation) -> tuple["Keyspace", Result]:
+        if operation.f != "commands":
+            return self._apply_generic(operation)
+        time, steps = operation.value
+        if self.is_read(operation):
+            db = Draft(self.content, self.clock, max(self.clock, time), self.version)
+            return self, tuple([execute(db, step) for step in steps])
+        clock, version = max(self.clock, time), self.version + 1
+        db = Draft(self.content, clock, clock, version)
+        db.purge()
+        replies = tuple([execute(db, step) for step in steps])
+        return Keyspace(db.finish(), clock, version), replies
+
+    def _apply_generic(self, operation: Operation) -> tuple["Keyspace", Result]:
+        """An operation of KeyValue, on the string that its key holds."""
+        key = (operation.key or "").encode()
+        db = Draft(self.content, self.clock, self.clock, self.version + 1)
+        entry = db.get(key)
+        if isinstance(entry, Hash):
+            return self, None
+        found = None if entry is None else _as_value(entry.value)
+        before = KeyValue(Map() if found in (None, "") else Map({operation.key: found}))
+        after, result = before.apply(operation)
+        value = after.values.get(operation.key)
+        if after is before or operation.f in READS:
+            return self, result
+        if value is None:
+            db.drop(key)
+        else:
+            db.put(key, Text(value.encode() if isinstance(value, str) else value, db.version))
+        return Keyspace(db.finish(), self.clock, db.version), result
+
+    def parts(self) -> Sequence[Part]:
+        return Parts((Moment(self.clock, self.version),), self._keys(), *self._fields())
+
+    def _keys(self) -> Items:
+        expiries = self.content.expiries
+
+        def part(key: bytes, entry: Entry) -> Part:
+            expiry = expiries.get(key)
+            if isinstance(entry, Hash):
+                return HashPart(key, entry.version, expiry)
+            return TextPart(key, entry.value, entry.version, expiry)
+
+        return Items(self.content.entries, part)
+
+    def _fields(self) -> Iterator[Items]:
+        entries = self.content.entries
+
+        def parts(key: bytes, fields: Map[bytes, bytes]) -> Items:
+            return Items(fields, lambda field, value: FieldPart(key, field, value))
+
+        for key in entries:
+            entry = entries[key]
+            if isinstance(entry, Hash):
+                yield parts(key, entry.fields)
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> "Keyspace":
+        entries: dict[bytes, Entry] = {}
+        fields: dict[bytes, dict[bytes, bytes]] = {}
+        heads: list[HashPart] = []
+        expiries: dict[bytes, int] = {}
+        clock = version = 0
+        for part in parts:
+            if isinstance(part, FieldPart):
+                fields.setdefault(part.key, {})[part.field] = part.value
+                continue
+            if isinstance(part, Moment):
+                clock, version = part.clock, part.version
+                continue
+            if part.expiry is not None:
+                expiries[part.key] = part.expiry
+            if isinstance(part, TextPart):
+                entries[part.key] = Text(part.value, part.version)
+            else:
+                heads.append(part)
+        for head in heads:
+            entries[head.key] = Hash(Map(fields[head.key]), head.version)
+        return cls(_content(entries, expiries), clock, version)
+
+
+def _content(entries: dict[bytes, Entry], expiries: dict[bytes, int]) -> Content:
+    """The content with what follows from the entries and their expiries."""
+    slots: dict[int, list[bytes]] = {}
+    for key in sorted(entries):
+        slots.setdefault(slot_of(key), []).append(key)
+    agenda = agenda_of([(time, key) for key, time in expiries.items()])
+    by_slot = Map({slot: tuple(keys) for slot, keys in slots.items()})
+    return Content(Map(entries), Map(expiries), agenda, by_slot)
+
+
+def _as_value(value: bytes | int | bool) -> str | int | bool:
+    """A string as the operations of KeyValue see it."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
