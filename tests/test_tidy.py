@@ -41,7 +41,8 @@ ARROW: dict[str, set[str]] = {
     "scenario": {"errors", "kernel", "trace"},
     "simulate": {"errors", "kernel", "scenario", "trace", "verdict"},
     "explore": {
-        "check", "errors", "kernel", "protocols", "scenario", "simulate", "trace", "verdict",
+        "check", "errors", "kernel", "live", "protocols", "scenario", "simulate", "trace",
+        "verdict",
     },
     "view": {"trace"},
     "wire": {"errors", "kernel"},

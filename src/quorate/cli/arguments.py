@@ -131,6 +131,9 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         _dir_option(command(verb, what))
     node = command("node", "run one member of a cluster")
     node.add_argument("--config", metavar="FILE", required=True, help="its node.toml")
+    node.add_argument(
+        "--leash", action="store_true", help="start at a line on standard input, end where it ends"
+    )
     _demo_options(command("demo", "find, shrink and show a failure; then try the real thing"))
     command("bench", "measure, each goal beside its peer")
     return parser, commands
@@ -175,7 +178,11 @@ def _hunt_options(parser: Parser) -> None:
 
 
 def _replay_options(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE.schedule")
+    parser.add_argument(
+        "file",
+        metavar="FILE.schedule",
+        help="or a live cluster's directory, with its recording",
+    )
     parser.add_argument(
         "--pdb", metavar="EVENT", help="stop inside the handler: @17 or 'deliver n1→n2 Vote #0'"
     )

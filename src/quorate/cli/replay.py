@@ -13,9 +13,13 @@ from quorate.scenario.schedule import Schedule, format_schedule, read_schedule
 
 
 def main(options: Namespace) -> int:
-    """Play a schedule, and say whether it still fails."""
+    """Play a schedule, and say whether it still fails; or what a live cluster has recorded."""
     screen = Screen(options.json)
     path = Path(options.file)
+    if path.is_dir():
+        from quorate.cli.recorded import replay_recorded
+
+        return replay_recorded(path, options, screen)
     schedule = read_schedule(path)
     tell_execution(schedule.scenario, screen)
     replayed = _debugged(schedule, options.pdb, screen) if options.pdb else replay(schedule)

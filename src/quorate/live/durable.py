@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from quorate.errors import Mistake
+from quorate.kernel.canonical import same
 from quorate.kernel.node import Node, child_fields, durable_fields
 from quorate.kernel.values import Log, Map, Set
 from quorate.live.codec import Codec, Undecodable, of
@@ -85,7 +86,7 @@ def difference(old: Any, new: Any) -> tuple[int, Any] | None:
         if kind is Map or kind is Set:
             change = new.changes_since(old)
             return (_MAP if kind is Map else _SET, change) if any(change) else None
-    return (_WHOLE, new)
+    return None if same(old, new) else (_WHOLE, new)
 
 
 def _decoders(codec: Codec, annotation: Any) -> dict[int, Decode]:

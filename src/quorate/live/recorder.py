@@ -67,6 +67,7 @@ class Stepped(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
     Of a `Start` the stored values stand in the head.
     `origin` is the number of the step that sent the message, `time` the machine's monotonic clock.
+    The digest covers all of it.
     """
 
     number: int
@@ -92,9 +93,11 @@ Entry = Head | Client | Stepped | Synced
 _KINDS: tuple[type, ...] = (Head, Client, Stepped, Synced)
 
 
-def digest(codec: Codec, before: Node, after: Node, effects: Sequence[Effect]) -> bytes:
-    """What a step did: how the state differs, and what it asked for."""
-    told = codec.encode((list(changes(before, after)), effects))
+def digest(
+    codec: Codec, given: Sequence[Any], before: Node, after: Node, effects: Sequence[Effect]
+) -> bytes:
+    """What a step was given and did: how the state differs, and what it asked for."""
+    told = codec.encode((given, list(changes(before, after)), effects))
     return blake2b(told, digest_size=DIGEST_BYTES).digest()
 
 
@@ -151,7 +154,7 @@ class FullRecorder:
     ) -> None:
         """A step has run."""
         env, codec = hosted.env, self._codec
-        entry = Stepped(
+        given = (
             number,
             str(env.id),
             str(env.sender),
@@ -161,9 +164,9 @@ class FullRecorder:
             env.wall,
             codec.encode(choices) if choices else b"",
             time.monotonic_ns(),
-            digest(codec, before, hosted.node, env.effects),
         )
-        self._write(STEP, entry)
+        did = digest(codec, given, before, hosted.node, env.effects)
+        self._write(STEP, Stepped(*given, did))
 
     def synced(self, reach: int) -> None:
         """The disk holds all steps up to `reach`."""
@@ -232,8 +235,8 @@ class SampleRecorder:
         again = replayed_env(env, choices)
         after = step(before, event, again)
         self.checked += 1
-        once = digest(self._codec, before, hosted.node, env.effects)
-        if digest(self._codec, before, after, again.effects) != once:
+        once = digest(self._codec, (), before, hosted.node, env.effects)
+        if digest(self._codec, (), before, after, again.effects) != once:
             raise Mistake(
                 f"step {number}, {type(event).__name__} at {env.id}, does not do the same again"
             )
@@ -266,7 +269,7 @@ def read_recording(path: Path) -> Iterator[Entry]:
         length, checksum = _PREFIX.unpack_from(data, at)
         start, at = at + _PREFIX.size, at + _PREFIX.size + length
         if not length:
-            if any(data[start:]):
+            if data[start:].strip(b"\0"):
                 raise Mistake(f"{path}: after {last} there is a hole")
             return
         body = data[start:at]
