@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         record: which steps to record: all, so that they can be run again; a sample of them, each
             run twice on the spot; or none.
         via: where to dial another member, if not at its own address: chaos stands between.
+        chaos: whether an operator may bend the clock and the disk.
         insecure: whether to listen beyond this machine without TLS.
         password: what clients must AUTH with, if anything.
         metrics: where to serve metrics and health by HTTP; "" for nowhere.
@@ -58,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     configuration: str = ""
     record: Literal["all", "sample", "none"] = "sample"
     via: dict[str, str] = {}
+    chaos: bool = False
     insecure: bool = False
     password: str = ""
     metrics: str = ""

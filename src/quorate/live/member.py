@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.kernel.node import Node
 from quorate.kernel.values import NodeId
+from quorate.live.chaos.within import BentDisk, Within
 from quorate.live.clock import Clock
 from quorate.live.codec import Codec, Undecodable
 from quorate.live.config import Config, parse_address, tls_contexts
@@ -64,6 +66,7 @@ class Member:
     Attributes:
         host: runs its nodes; `server` is the one that all others know by the member's name.
         door: its clients.
+        heard: how many frames have come from each member.
         stopped: resolved when the member is to end: with why, if that is no good reason.
     """
 
@@ -77,8 +80,10 @@ class Member:
         fresh = system.server(config.configuration, me, ids)
         codec = Codec((system.scenario.node, system.client), system.modules)
         identity = f"{config.cluster}/{config.member}"
-        self.disk = MemberDisk(RealFiles(), base / config.data, identity, fresh, codec)
         self.clock = Clock()
+        bent = BentDisk() if config.chaos else None
+        self._within = Within(self.clock, bent) if bent else None
+        self.disk = MemberDisk(RealFiles(bent), base / config.data, identity, fresh, codec)
         self._links = Links({})
         first = self.disk.incarnation << INCARNATION_SHIFT
         self.host = Host(codec, self.clock, self._links, self.disk, first)
@@ -89,6 +94,7 @@ class Member:
         self.door = Door(self.host, front, config.member, self.disk.incarnation, MOST_CLIENTS)
         self.door.peers = (me, *(id for id in ids if id != me))
         self.inbound: set[Inbound] = set()
+        self.heard: Counter[str] = Counter()
         self.notes: list[str] = []
 
     def _recorder(self) -> FullRecorder | SampleRecorder | None:
@@ -177,6 +183,8 @@ class Member:
 
     def _receive(self, inbound: Inbound, frames: list[Frame]) -> None:
         decode, deliver = self.host.codec.message, self.host.deliver
+        if inbound.theirs is not None:
+            self.heard[inbound.theirs.member] += len(frames)
         for frame in frames:
             if frame.kind == MESSAGE:
                 try:
@@ -189,7 +197,9 @@ class Member:
                 inbound.answer(ANSWER, msgspec.json.encode(self.answer(bytes(frame.payload))))
 
     def answer(self, question: bytes) -> dict[str, Any]:
-        """What an operator is told."""
+        """What an operator is told, or has done."""
+        if self._within is not None and b'"bend"' in question:
+            return self._within.obey(question)
         return self.status()
 
     def status(self) -> dict[str, Any]:
@@ -205,6 +215,7 @@ class Member:
             "syncs": self.host.syncs,
             "commands": self.door.commands,
             "connections": len(self.door.connections),
+            "heard": {name: count for name, count in self.heard.items() if name},
             "open": sorted(name for name, link in self._links.links.items() if link.is_open),
             "refusals": {n: k.refusal for n, k in self._links.links.items() if k.refusal},
         }

@@ -23,6 +23,7 @@ LOG = "log"
 PID = "pid"
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
+_PORTS = range(10_000, 32_000)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -194,11 +195,16 @@ def _is_member(pid: int, directory: Path) -> bool:
 
 
 def _free_ports(count: int) -> Iterator[int]:
-    """Ports that nobody listens at now."""
+    """Ports that nobody listens at now.
+
+    They lie below those that systems give to outgoing connections: one of these, made while a
+    member is down, could take its port, or even dial itself.
+    """
     with contextlib.ExitStack() as stack:
-        ports = []
-        for _ in range(count):
+        ports: list[int] = []
+        while len(ports) < count:
             sock = stack.enter_context(socket.socket())
-            sock.bind(("127.0.0.1", 0))
-            ports.append(sock.getsockname()[1])
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", _PORTS.start + secrets.randbelow(len(_PORTS))))
+                ports.append(sock.getsockname()[1])
     return iter(ports)
