@@ -7,8 +7,8 @@ it.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from heapq import merge
+from collections.abc import Container, Iterator, Sequence
+from heapq import heappop, heappush, merge
 from pathlib import Path
 from typing import Any
 
@@ -373,20 +373,47 @@ class Merged:
             for flight in record.flights:
                 flight.origin -= first
                 flight.fate = max(flight.fate - first, -1)
-        lanes = dict.fromkeys(record.node for record in records if record.node)
+        slots = _slots(records, self._lanes)
+        for record in records:
+            record.node = slots.get(record.node, record.node)
+            for flight in record.flights:
+                flight.source = slots.get(flight.source, flight.source)
+                flight.target = slots.get(flight.target, flight.target)
         violation = self.violation
         if violation is not None:
             violation = Violation(violation.property, violation.record - first, violation.message)
         header = Header(
             scenario=self._scenario.name,
             nodes=[str(id) for id in self._lanes],
-            clients=[str(id) for id in lanes if id not in self._lanes],
+            clients=list(dict.fromkeys(map(str, slots.values()))),
             title=title,
             verdict="fail" if violation else "pass",
             violation=violation,
             counters=dict(self.counters),
         )
         return from_records(header, records, self._scenario.role)
+
+
+def _slots(records: Sequence[Record], servers: Container[NodeId]) -> dict[NodeId, NodeId]:
+    """A lane for each client: connections that were not open at once share one.
+
+    Each begins there with its whole state.
+    """
+    last = {record.node: record.id for record in records}
+    free: list[NodeId] = []
+    busy: list[tuple[int, NodeId]] = []
+    slots: dict[NodeId, NodeId] = {}
+    for record in records:
+        node = record.node
+        if not node or node in servers or node in slots:
+            continue
+        while busy and busy[0][0] < record.id:
+            free.append(heappop(busy)[1])
+        free.sort(reverse=True)
+        slots[node] = slot = free.pop() if free else NodeId(f"c{len(busy) + 1}")
+        heappush(busy, (last[node], slot))
+        record.before = None
+    return slots
 
 
 def _kind(event: Event) -> Kind:
