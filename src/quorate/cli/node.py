@@ -4,11 +4,12 @@ import asyncio
 from argparse import Namespace
 from pathlib import Path
 
+from quorate.cli.host_mutants import install
 from quorate.cli.screen import Screen
 from quorate.cli.systems import system_of
 from quorate.errors import Mistake
+from quorate.live.chaos.leash import wait_on_leash
 from quorate.live.config import read_config
-from quorate.live.member import Member
 from quorate.live.storage.files import StorageFailed
 
 
@@ -17,7 +18,12 @@ def main(options: Namespace) -> int:
     screen = Screen(options.json)
     path = Path(options.config)
     config = read_config(path)
+    install(config.system)
     system = system_of(config.system)
+    from quorate.live.member import Member  # Whose host may be a mutant from here on.
+
+    if options.leash:
+        wait_on_leash()
     try:
         member = Member(config, system, path.parent)
 

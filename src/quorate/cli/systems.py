@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from quorate.cli.host_mutants import split_host_mutant
 from quorate.explore.catalogue import Aim, load
 from quorate.scenario.system import System
 from quorate.systems.words import plain_system
@@ -11,7 +12,11 @@ SYSTEMS = {"kv": ("raft", "quorate.systems.kv.system")}
 
 
 def system_of(name: str) -> System:
-    """`kv`, `kv@mutant`, or a NAME as for `quorate run`. Raises Mistake if there is none."""
+    """`kv`, `kv@mutant`, or a NAME as for `quorate run`. Raises Mistake if there is none.
+
+    A mutant of the host, as in `kv@host:NAME`, is not the system's: it is left out here.
+    """
+    name, _ = split_host_mutant(name)
     plain, at, mutant = name.partition("@")
     if plain not in SYSTEMS:
         return plain_system(load(Aim(name)))
