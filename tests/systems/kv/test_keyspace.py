@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.kernel import Map, Operation, fingerprint
@@ -16,7 +16,9 @@ from quorate.systems.kv.content import Text, slot_of
 from quorate.systems.kv.draft import PURGED
 from quorate.systems.kv.execution import EXEC, WATCH
 from quorate.systems.kv.keyspace import Keyspace
-from quorate.wire.resp import Command, Failure, NullArray, Reply
+from quorate.systems.kv.table import TABLE
+from quorate.wire.resp import Command, Failure, NullArray, Reply, encode_replies
+from tests.systems.kv.rig import Ours, replies_in, spell
 from tests.systems.kv.scripts import EXPIRY, HASHES, KEYS, STRINGS
 
 commands = st.one_of(st.one_of(STRINGS), st.one_of(HASHES), st.one_of(KEYS), st.one_of(EXPIRY))
@@ -296,6 +298,9 @@ def test_both_ways_act_on_the_same_strings() -> None:
         (1, (), ()),
         ("1", ((b"GET", b"k"),)),
         (-1, ((b"GET", b"k"),)),
+        (2**62, ((b"GET", b"k"),)),
+        (1, ((EXEC,),)),
+        (1, ((EXEC, b"k", b"v"),)),
         (True, ((b"GET", b"k"),)),
         (1, [(b"GET", b"k")]),
         (1, ((),)),
@@ -314,12 +319,31 @@ def test_what_is_no_command_is_not_accepted(value: object) -> None:
     assert not Keyspace().accepts(Operation("commands", None, value))
 
 
-@given(st.lists(st.lists(st.binary(max_size=8), min_size=1, max_size=5).map(tuple), max_size=5))
-def test_whatever_is_accepted_can_be_applied(steps: list[Command]) -> None:
-    asked = operation(1, *steps)
-    assert Keyspace().accepts(asked)
-    _, replies = Keyspace().apply(asked)
-    assert len(replies) == len(steps)
+names = st.sampled_from(sorted(TABLE)).map(lambda name: name.partition("|")[0].encode())
+some = st.binary(max_size=3) | st.sampled_from(
+    [b"k", b"0", b"1", b"-1", b"COUNT", b"EX", b"encoding"]
+)
+anything = st.builds(
+    lambda name, rest: (name, *rest), names | st.binary(max_size=3), st.lists(some, max_size=6)
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(anything, min_size=1, max_size=5), st.integers(0, 2**62 - 1))
+def test_whatever_is_accepted_can_be_applied(steps: list[Command], time: int) -> None:
+    for asked in (operation(time, *steps), operation(time, (EXEC, ((b"k", 0),), tuple(steps)))):
+        assert Keyspace().accepts(asked)
+        after, replies = Keyspace().apply(asked)
+        assert len(replies) == len(asked.value[1])
+        assert encode_replies(replies, 3)
+        assert Keyspace.of(after.parts()) == after
+
+
+@given(st.lists(anything, min_size=1, max_size=6), st.booleans())
+def test_a_session_takes_whatever_is_a_command(steps: list[Command], is_guarded: bool) -> None:
+    connection = Ours("secret" if is_guarded else "").connect()
+    replied = connection.ask(b"".join(map(spell, steps)), 10**15)
+    assert len(replies_in(replied)) <= len(steps)
 
 
 def test_commands_of_connections_are_told_so() -> None:

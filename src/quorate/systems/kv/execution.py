@@ -72,15 +72,14 @@ def commands_of(steps: tuple[Step, ...]) -> Sequence[Command]:
 def is_executable(steps: object) -> bool:
     """Whether this is a tuple of commands and transactions, and of nothing else."""
     return isinstance(steps, tuple) and all(
-        _is_transaction(step)
-        if isinstance(step, tuple) and step[:1] == (EXEC,)
-        else _is_words(step)
-        for step in steps
+        _is_words(step) or _is_transaction(step) for step in steps
     )
 
 
 def _is_words(step: object) -> bool:
-    return type(step) is tuple and bool(step) and {*map(type, step)} == {bytes}
+    if type(step) is not tuple or {*map(type, step)} != {bytes}:
+        return False
+    return bool(step[0] != EXEC)
 
 
 def _is_transaction(step: object) -> bool:
@@ -89,4 +88,4 @@ def _is_transaction(step: object) -> bool:
     if not isinstance(step[1], tuple) or not isinstance(step[2], tuple):
         return False
     are_pairs = all(type(pair) is tuple and [*map(type, pair)] == [bytes, int] for pair in step[1])
-    return are_pairs and all(_is_words(words) and words[0] != EXEC for words in step[2])
+    return are_pairs and all(map(_is_words, step[2]))

@@ -80,7 +80,7 @@ class Keyspace(Machine, frozen=True, gc=False):
         value = operation.value
         if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int:
             return False
-        return value[0] >= 0 and is_executable(value[1])
+        return 0 <= value[0] < 2**62 and is_executable(value[1])
 
     def is_read(self, operation: Operation) -> bool:
         if operation.f != "commands":

@@ -15,13 +15,16 @@ from typing import Literal
 from quorate.kernel import Operation
 from quorate.systems.kv.execution import EXEC, WATCH, Step
 from quorate.systems.kv.table import SPECS, Refused, Spec, refusal, spec_of
-from quorate.wire.resp import Command, Failure, Reply
+from quorate.wire.resp import ARGUMENT_COST, Command, Failure, Reply
 
 Consistency = Literal["linearizable", "lease", "stale"]
 Sections = Mapping[str, Mapping[str, str | int]]
 
 MOST_COMMANDS = 4096
-"""So many commands at most become one operation."""
+MOST_BYTES = 1 << 20
+"""What becomes one operation: no more commands than that, and no further one past so many bytes."""
+MOST_QUEUED = 256 << 20
+"""Bytes that a transaction may queue, with what Python needs for each word."""
 ALONE = frozenset({"hello", "reset", "quorate", "readonly", "readwrite"})
 """Commands that change what all commands of a plan have in common."""
 AT_ONCE = frozenset({"multi", "exec", "discard", "watch", "quit", "reset"})
@@ -117,6 +120,7 @@ class Plan:
         self.is_last = False
         self.steps: list[Step] = []
         self.parts: list[_Stored | _Watched | _Executed | _Given] = []
+        self.size = 0
         self.is_full = False
 
 
@@ -126,7 +130,7 @@ class Session:
     Attributes:
         version: of the protocol, 2 or 3; encode the replies of a finished plan by it.
         is_trusted: the client has told the password, or needs none.
-        queue: the commands of the transaction that has begun.
+        queue: the commands of the transaction that has begun, which take `queued` bytes.
         is_broken: one of them was refused, so that EXEC must be.
         watched: the versions that WATCH saw, by key.
         library: name and version, as the client tells.
@@ -156,6 +160,7 @@ class Session:
     def end_transaction(self) -> None:
         """Neither queue commands nor watch keys any longer."""
         self.queue: list[Command] | None = None
+        self.queued = 0
         self.is_broken = False
         self.watched: dict[bytes, int] = {}
 
@@ -191,9 +196,13 @@ class Session:
             plan.parts.append(STORED if refused is None else _Given(refused))
             if refused is None:
                 plan.steps.append(words)
-                self._identify(spec.writes, plan)
-        self.latest = words[0].decode("latin-1").lower() if spec is None else spec.name
-        plan.is_full = plan.is_full or len(plan.steps) >= MOST_COMMANDS
+                plan.size += sum(map(len, words))
+                if self.identity:
+                    self._identify(spec.writes, plan)
+        if plan.size > MOST_BYTES or len(plan.steps) >= MOST_COMMANDS:
+            plan.is_full = True
+        if spec is not None:
+            self.latest = spec.name
 
     def _identify(self, is_write: bool, plan: Plan) -> None:
         """Let the write that was just planned be the one that the identity is for."""
@@ -204,6 +213,9 @@ class Session:
     def _queued(self, words: Command) -> _Given:
         assert self.queue is not None
         refused = refusal(words)
+        self.queued += sum(map(len, words)) + ARGUMENT_COST * (len(words) + 1)
+        if self.queued > MOST_QUEUED:
+            refused = Failure("ERR too much is queued for one transaction")
         if refused is not None:
             self.is_broken = True
             return _Given(refused)

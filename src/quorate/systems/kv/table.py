@@ -102,7 +102,7 @@ def refusal(words: Command) -> Failure | None:
         return _unknown(words)
     if not spec.takes(len(words)):
         return wrong_arity(spec.name)
-    if spec.name in CONTAINERS:
+    if spec.name in CONTAINERS and len(words) > 1:  # COMMAND may stand alone.
         try:
             subcommand(words)
         except Refused as refused:
