@@ -85,7 +85,7 @@ class Player:
             raise Mistake(f"{directory} holds no recording; start the cluster with --record all")
         self._codec = Codec((system.scenario.node, system.client), system.modules)
         self._durable = Durable(system.scenario.node, self._codec)
-        self._front = system.front("")
+        self._front = system.front("", dict)
         self._nodes: dict[str, Node] = {}
         self._windows: dict[str, Env] = {}  # By id, as the node.
         self._head: Head | None = None

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from quorate.kernel.values import NodeId
 from quorate.live.host import Host, Hosted
-from quorate.scenario.system import Command, Front
+from quorate.scenario.system import Command, Conversation, Front
 from quorate.wire.resp import Failure, Parser, encode_reply
 
 WAITING = 10_000
@@ -24,32 +24,34 @@ class Connection(asyncio.Protocol):
         self._parser = Parser()
         self._waiting: list[Command] = []
         self._hosted: Hosted | None = None
+        self._talk: Conversation | None = None
         self._transport: asyncio.Transport | None = None
         self._is_busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if not self._door.admits():
-            self._transport.write(encode_reply(Failure("ERR max number of clients reached"), 2))
+            self._transport.write(encode_reply(Failure("ERR max number of clients reached")))
             self._transport.close()
             return
-        self._hosted = self._door.enter(self)
+        peer = transport.get_extra_info("peername") or ("", 0)
+        self._hosted, self._talk = self._door.enter(self, f"{peer[0]}:{peer[1]}")
         self._hosted.on_complete = self._complete
-        self._parser.restricted = not self._door.front.is_trusted(self._hosted.node)
+        self._parser.restricted = not self._talk.is_trusted
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        if self._hosted is not None:
+        if self._hosted is not None and self._talk is not None:
+            self._talk.close()
             self._door.leave(self, self._hosted)
             self._hosted = None
 
     def data_received(self, data: bytes) -> None:
-        if self._hosted is None:
-            return
         self._waiting += self._parser.feed(data)
         if len(self._waiting) > WAITING and self._transport is not None:
             self._transport.pause_reading()
-        self._go_on()
+        if not self._is_busy:
+            self._go_on()
 
     def close(self) -> None:
         """Hang up."""
@@ -57,35 +59,32 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _go_on(self) -> None:
-        hosted = self._hosted
-        if hosted is None or self._is_busy:
+        """Begin the next operation, if there is something to do."""
+        hosted, talk, transport = self._hosted, self._talk, self._transport
+        if hosted is None or talk is None or transport is None or self._is_busy:
             return
         if self._waiting:
-            operation, count = self._door.front.operation(
-                self._waiting, self._door.host.clock.wall()
-            )
-            was_paused = len(self._waiting) > WAITING
+            operation, count = talk.take(self._waiting, self._door.host.clock.wall())
+            if len(self._waiting) > WAITING >= len(self._waiting) - count:
+                transport.resume_reading()
             del self._waiting[:count]
-            if was_paused and len(self._waiting) <= WAITING and self._transport is not None:
-                self._transport.resume_reading()
-            self._is_busy = True
             self._door.commands += count
+            self._is_busy = True
             self._door.host.invoke(hosted, operation)
-        elif self._parser.failure is not None and self._transport is not None:
-            self._transport.write(encode_reply(self._parser.failure, 2))
-            self._transport.close()
+        elif self._parser.failure is not None:
+            transport.write(encode_reply(self._parser.failure))
+            transport.close()
 
     def _complete(self, status: str, value: Any) -> None:
-        hosted = self._hosted
+        """The operation has ended: as an effect of the node's step, and of nothing else."""
         self._is_busy = False
-        if self._transport is None or hosted is None:
+        if self._transport is None or self._talk is None:
             return
-        front = self._door.front
-        self._transport.write(front.reply(hosted.node, status, value))
-        self._parser.restricted = not front.is_trusted(hosted.node)
-        if front.is_over(hosted.node, status):
+        self._transport.write(self._talk.finish(status, value))
+        self._parser.restricted = not self._talk.is_trusted
+        if self._talk.is_over:
             self._transport.close()
-        elif self._waiting or self._parser.failure:
+        elif self._waiting or self._parser.failure is not None:
             self._door.soon(self._go_on)
 
 
@@ -98,11 +97,11 @@ class Door:
 
     def __init__(self, host: Host, front: Front, member: str, incarnation: int, most: int) -> None:
         self.host = host
-        self.front = front
         self.commands = 0
         self.connections: set[Connection] = set()
         self.peers: tuple[NodeId, ...] = ()
         self.soon: Callable[[Callable[[], None]], Any] = lambda call: call()
+        self._front = front
         self._name = f"{member}.{incarnation}"
         self._count = 0
         self._most = most
@@ -111,11 +110,12 @@ class Door:
         """Whether there is room for one more."""
         return len(self.connections) < self._most
 
-    def enter(self, connection: Connection) -> Hosted:
+    def enter(self, connection: Connection, address: str) -> tuple[Hosted, Conversation]:
         """A new connection, with a client node of its own. No other ever has the same id."""
         self._count += 1
         self.connections.add(connection)
-        return self.host.add(self.front.client(NodeId(f"c{self._count}@{self._name}"), self.peers))
+        node = self._front.client(NodeId(f"c{self._count}@{self._name}"), self.peers)
+        return self.host.add(node), self._front.open(address, self.host.clock.wall())
 
     def leave(self, connection: Connection, hosted: Hosted) -> None:
         """A connection has ended."""

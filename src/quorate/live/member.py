@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from quorate import __version__
 from quorate.errors import Mistake
 from quorate.kernel.node import Node
 from quorate.kernel.values import NodeId
@@ -37,6 +38,8 @@ from quorate.scenario.system import System
 
 MOST_CLIENTS = 10_000
 MOST_INBOUND = 1000
+NUMBERS = ("current_term", "commit_index", "last_index")
+"""Fields of a server's node that tell how it does, where it has them."""
 
 
 class Links:
@@ -90,7 +93,7 @@ class Member:
         self.server: Hosted = self.host.add(self.disk.node, self.disk.durable)
         self.recorder = self.host.recorder = self._recorder()
         self.disk.follow(lambda: self.server.node)
-        front = system.front(config.password)
+        front = system.front(config.password, self.facts)
         self.door = Door(self.host, front, config.member, self.disk.incarnation, MOST_CLIENTS)
         self.door.peers = (me, *(id for id in ids if id != me))
         self.inbound: set[Inbound] = set()
@@ -219,11 +222,33 @@ class Member:
             "open": sorted(name for name, link in self._links.links.items() if link.is_open),
             "refusals": {n: k.refusal for n, k in self._links.links.items() if k.refusal},
         }
-        for name in ("current_term", "commit_index", "last_index", "leader"):
+        for name in ("leader", *NUMBERS):
             value = getattr(node, name, None)
             if isinstance(value, int | str):
                 facts[name] = str(value) if isinstance(value, str) else value
         return facts
+
+    def facts(self) -> dict[str, dict[str, str | int]]:
+        """What clients may know of this member, in sections."""
+        status, config = self.status(), self.config
+        raft = {k: status[k] for k in ("role", "leader", *NUMBERS) if k in status}
+        return {
+            "Server": {
+                "quorate_version": __version__,
+                "cluster": config.cluster,
+                "member": config.member,
+                "incarnation": self.disk.incarnation,
+                "process_id": os.getpid(),
+                "tcp_port": config.clients.rpartition(":")[2],
+            },
+            "Clients": {"connected_clients": len(self.door.connections)},
+            "Stats": {
+                "total_commands_processed": self.door.commands,
+                "steps": status["steps"],
+                "syncs": self.host.syncs,
+            },
+            "Replication": {"members": len(config.members), **raft},
+        }
 
     def note(self, text: str) -> None:
         """Tell the operator something, once."""

@@ -1,6 +1,6 @@
 """A protocol as a service: what `quorate up` runs, and how it speaks with clients."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -14,26 +14,39 @@ Command = tuple[bytes, ...]
 """A client's command: its name and its arguments."""
 
 
-class Front(Protocol):
-    """How a service speaks with its clients: commands in, replies out. Every connection is a node.
+Facts = Callable[[], Mapping[str, Mapping[str, str | int]]]
+"""What a member tells of itself, in sections."""
 
-    It decides nothing that the node could: it only turns bytes into operations and back.
-    """
 
-    def client(self, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
-        """The client node of a new connection; `peers` begins with the server at hand."""
+class Conversation(Protocol):
+    """What is said on one connection: commands in, replies out."""
 
-    def operation(self, commands: Sequence[Command], wall: int) -> tuple[Operation, int]:
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection ends with what was last finished."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the client may send large commands."""
+
+    def take(self, commands: Sequence[Command], wall: int) -> tuple[Operation, int]:
         """The first commands as one operation, and how many they are; `wall` in nanoseconds."""
 
-    def reply(self, client: Node, status: str, value: Any) -> bytes:
+    def finish(self, status: str, value: Any) -> bytes:
         """What to send when that operation has ended with ok, fail or info, and this value."""
 
-    def is_over(self, client: Node, status: str) -> bool:
-        """Whether the connection ends with this reply."""
+    def close(self) -> None:
+        """The connection has ended."""
 
-    def is_trusted(self, client: Node) -> bool:
-        """Whether the connection may send large commands."""
+
+class Front(Protocol):
+    """How the service of one member speaks with its clients."""
+
+    def client(self, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
+        """The node of a new connection; `peers` begins with the server at hand."""
+
+    def open(self, address: str, wall: int) -> Conversation:
+        """A client has connected from `address`, at `wall` nanoseconds since 1970."""
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +54,14 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         scenario: the protocol, and the settings of its node class.
-        front: makes the front of a member; it is given the password that clients must know, or "".
+        front: makes a member's front, of the password that clients must know, or "", and the facts
+            that the member can tell of itself.
         client: the class of the nodes that stand for connections.
         modules: full names of modules whose structs travel, besides those of the two classes.
     """
 
     scenario: Scenario
-    front: Any
+    front: Callable[[str, Facts], Front]
     client: type[Node]
     modules: tuple[str, ...] = ()
 

@@ -13,12 +13,15 @@ from typing import Any
 
 import msgspec
 
+from quorate.errors import Mistake
 from quorate.kernel import Env, Invoke, Node, NodeId, Operation, on
 from quorate.scenario.scenario import Scenario
-from quorate.scenario.system import Command, System
+from quorate.scenario.system import Command, Facts, System
 from quorate.systems.connection import Connection
 from quorate.wire.resp import Failure, Reply, encode_reply
 
+FAILED = Failure("FAILED it surely did not happen")
+UNKNOWN = Failure("UNKNOWN no answer in time; it may still happen")
 GREETINGS = {
     "ping": "PONG",
     "quit": "OK",
@@ -41,41 +44,51 @@ class Words(Connection):
             super().invoke(event, env)
 
 
-class WordsFront:
+class Talk:
     """One command is one operation: its name, its key, its value."""
 
-    def __init__(self, password: str) -> None:
-        if password:
-            raise ValueError("the plain front knows no password")
+    is_trusted = True
 
-    def client(self, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
-        """A connection that asks the first of its peers first."""
-        return Words(id=id, peers=peers, server=peers[0])
+    def __init__(self) -> None:
+        self.is_over = False
 
-    def operation(self, commands: Sequence[Command], wall: int) -> tuple[Operation, int]:
+    def take(self, commands: Sequence[Command], wall: int) -> tuple[Operation, int]:
         """The first command alone."""
         name, *arguments = (word.decode("utf-8", "replace") for word in commands[0])
         key = arguments[0] if arguments else None
         value = _value(" ".join(arguments[1:])) if len(arguments) > 1 else None
         return Operation(name.lower(), key, value), 1
 
-    def reply(self, client: Node, status: str, value: Any) -> bytes:
-        """The value, or an error that says whether the operation may have happened."""
+    def finish(self, status: str, value: Any) -> bytes:
+        """The value, or an error that says whether the operation may have happened.
+
+        If that is unknown the connection is over: what comes next might be answered out of turn.
+        """
+        self.is_over = status == "info"
         if status == "fail":
-            return encode_reply(Failure("FAILED it surely did not happen"))
+            return encode_reply(FAILED)
         if status == "info":
-            return encode_reply(Failure("UNKNOWN no answer in time; it may still happen"))
-        return encode_reply(
-            value if type(value) is str and value in ("OK", "PONG") else _reply(value)
-        )
+            return encode_reply(UNKNOWN)
+        return encode_reply(value if value in ("OK", "PONG") else _reply(value))
 
-    def is_over(self, client: Node, status: str) -> bool:
-        """Whether the outcome is unknown: then what comes next might be answered out of turn."""
-        return status == "info"
+    def close(self) -> None:
+        """Nothing is kept."""
 
-    def is_trusted(self, client: Node) -> bool:
-        """There is no password."""
-        return True
+
+class WordsFront:
+    """Of any protocol."""
+
+    def __init__(self, password: str, facts: Facts) -> None:
+        if password:
+            raise Mistake("only kv asks for a password; leave it out of the configuration")
+
+    def client(self, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
+        """A connection that asks the first of its peers first."""
+        return Words(id=id, peers=peers, server=peers[0])
+
+    def open(self, address: str, wall: int) -> Talk:
+        """A client has connected."""
+        return Talk()
 
 
 def plain_system(scenario: Scenario) -> System:
