@@ -34,6 +34,7 @@ CATALOGUE = {
     "paxos": "quorate.protocols.consensus.paxos_scenario",
     "paxos-commit": "quorate.protocols.commit.paxos_commit_scenario",
     "raft": "quorate.protocols.consensus.raft_scenario",
+    "raft-membership": "quorate.protocols.consensus.raft_membership_scenario",
     "ricart-agrawala": "quorate.protocols.mutex.ricart_agrawala_scenario",
     "three-phase-commit": "quorate.protocols.commit.three_phase_commit_scenario",
     "two-phase-commit": "quorate.protocols.commit.two_phase_commit_scenario",

@@ -22,8 +22,8 @@ PLAIN = Config(pre_vote=False, check_quorum=False, no_op=False, batching=False, 
 class Cluster(Network[Raft]):
     """Servers n1, n2, ...; tests say when timers fire, and what clients ask."""
 
-    def __init__(self, size: int = 3, config: Config = PLAIN) -> None:
-        super().__init__(Raft, size, config=config)
+    def __init__(self, size: int = 3, config: Config = PLAIN, **fields: object) -> None:
+        super().__init__(Raft, size, config=config, **fields)
 
     def set(self, id: NodeId, **fields: object) -> None:
         """Put a server, and its disk, into a state of the test's choice."""

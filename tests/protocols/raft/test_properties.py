@@ -18,6 +18,7 @@ from quorate.kernel.node import check_classes
 from quorate.kernel.properties import Property
 from quorate.protocols.consensus import raft_properties as properties
 from quorate.protocols.consensus.raft import Raft
+from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_sessions import Entry, Floor, StateMachine
 from quorate.protocols.consensus.raft_state import (
     CANDIDATE,
@@ -36,7 +37,8 @@ TICK = ElectionTimeout()
 
 
 def server(id: NodeId = N1, **fields: Any) -> Raft:
-    return Raft(id=id, peers=(N1, N2, N3), **fields)
+    three = ((0, Configuration((N1, N2, N3))),)
+    return Raft(id=id, peers=(N1, N2, N3), **{"configurations": three, **fields})
 
 
 def log(*terms: int, start: int = 1) -> Log[Entry]:

@@ -1,10 +1,13 @@
 """Snapshots and log compaction (section 7 of the paper), and what a crash may cut in between."""
 
+from typing import Any
+
 import pytest
 
 from quorate.kernel import Env, Log, Map, Operation, Request, Stored
 from quorate.kernel.env import Store
 from quorate.kernel.node import step
+from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_sessions import Entry
 from quorate.protocols.consensus.raft_state import (
     FOLLOWER,
@@ -21,6 +24,20 @@ from tests.protocols.raft.cluster import ALICE, BOB, N1, N2, N3, Cluster, ok
 EVERY_3 = Config(
     pre_vote=False, check_quorum=False, no_op=False, batching=False, snapshot_every=3, chunk_parts=1
 )
+
+
+def chunk(
+    term: int,
+    index: int,
+    of_term: int,
+    offset: int,
+    parts: tuple[Any, ...],
+    done: bool,
+    number: int,
+) -> InstallSnapshot:
+    """A part of a snapshot up to `index`, of a cluster of three."""
+    three = Configuration((N1, N2, N3))
+    return InstallSnapshot(term, index, of_term, three, offset, parts, done, number)
 
 
 def grown(size: int = 3, config: Config = EVERY_3) -> Cluster:
@@ -114,8 +131,8 @@ def test_repeated_chunks_change_nothing() -> None:
     parts = tuple(cluster.nodes[N1].snapshot.state.parts())
     for offset in (0, 0, 1, 0, 3, 1, 2, 2, 3, 4, 4):
         done = offset == len(parts) - 1
-        chunk = InstallSnapshot(1, 3, 1, offset, parts[offset : offset + 1], done, 1)
-        cluster.act(N3, chunk, N1)
+        part = chunk(1, 3, 1, offset, parts[offset : offset + 1], done, 1)
+        cluster.act(N3, part, N1)
     assert cluster.nodes[N3].state == cluster.nodes[N1].state
 
 
@@ -123,11 +140,11 @@ def test_chunks_of_different_snapshots_are_not_mixed() -> None:
     """A new leader may send a newer snapshot when the old one was half done."""
     cluster = grown()
     parts = tuple(cluster.nodes[N1].snapshot.state.parts())
-    cluster.act(N3, InstallSnapshot(1, 2, 1, 0, parts[:1], False, 1), N1)
-    cluster.act(N3, InstallSnapshot(1, 3, 1, 1, parts[1:], True, 1), N1)
+    cluster.act(N3, chunk(1, 2, 1, 0, parts[:1], False, 1), N1)
+    cluster.act(N3, chunk(1, 3, 1, 1, parts[1:], True, 1), N1)
     assert cluster.nodes[N3].commit_index == 0
     assert cluster.sent[-1] == (N3, N1, SnapshotReply(1, 3, 0, 1))
-    cluster.act(N3, InstallSnapshot(1, 3, 1, 0, parts, True, 1), N1)
+    cluster.act(N3, chunk(1, 3, 1, 0, parts, True, 1), N1)
     assert cluster.nodes[N3].state == cluster.nodes[N1].state
 
 
@@ -175,7 +192,7 @@ def test_an_old_snapshot_is_not_installed() -> None:
     cluster.put(ALICE, 4, "newer")
     cluster.heartbeat(N1)
     before = cluster.nodes[N2]
-    cluster.act(N2, InstallSnapshot(1, 3, 1, 0, parts, True, 1), N1)
+    cluster.act(N2, chunk(1, 3, 1, 0, parts, True, 1), N1)
     after = cluster.nodes[N2]
     assert (after.commit_index, after.state, after.log) == (4, before.state, before.log)
     assert cluster.sent[-1] == (N2, N1, AppendReply(1, True, 4, 1))
@@ -196,7 +213,7 @@ def test_what_is_left_of_the_log(log: list[int], left: list[int]) -> None:
     """
     cluster = Cluster(3, EVERY_3)
     cluster.set_log(N2, log, current_term=3)
-    cluster.act(N2, InstallSnapshot(3, 3, 1, 0, (), True, 1), N1)
+    cluster.act(N2, chunk(3, 3, 1, 0, (), True, 1), N1)
     assert cluster.terms(N2) == left
     assert cluster.nodes[N2].log.start == 4
     assert cluster.nodes[N2].commit_index == 3
@@ -206,7 +223,7 @@ def test_a_snapshot_does_not_undo_what_was_committed_meanwhile() -> None:
     """Between the last chunk and `Stored` the follower may have gone on by itself."""
     cluster = Cluster(3, EVERY_3)
     cluster.slow.add(N2)
-    cluster.act(N2, InstallSnapshot(1, 3, 1, 0, (), True, 1), N1)
+    cluster.act(N2, chunk(1, 3, 1, 0, (), True, 1), N1)
     entries = tuple(Entry(1) for _ in range(5))
     cluster.act(N2, AppendEntries(1, 0, 0, entries, 5, 2), N1)
     cluster.sync(N2)

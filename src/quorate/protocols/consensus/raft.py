@@ -19,6 +19,13 @@ The sections of the paper, in its order:
     raft_sessions       §8: the replicated machine, behind sessions of clients
     raft_clients        §8: requests and ReadIndex
 
+and of the thesis:
+
+    raft_configuration  §6; thesis §4: configurations and their majorities
+    raft_transfer       thesis §3.10: leadership transfer
+    raft_membership     §6; thesis §4: membership changes, one by one or joint; learners
+    raft_leases         thesis §6.4.1: reads by the clock
+
 Departures
     leaderId and candidateId are the sender of the message, which the network tells.
     A server asks for its own vote, and answers itself as a follower, by messages to itself:
@@ -34,7 +41,7 @@ Departures
         session is refused as `raft_sessions` says.
 """
 
-from quorate.protocols.consensus.raft_clients import Clients
+from quorate.protocols.consensus.raft_leases import Leases
 from quorate.protocols.consensus.raft_properties import (
     CommittedByMajority,
     ElectedByMajority,
@@ -79,5 +86,5 @@ __all__ = [
 ]
 
 
-class Raft(Clients):
+class Raft(Leases):
     """One server."""

@@ -59,8 +59,12 @@ class Clients(Snapshots):
         confirmed = self.reached_by_majority(self.answered)
         ready = [read for read in self.reads if read.round <= confirmed]
         for read in ready:
-            _, value = self.state.machine.apply(read.operation)
-            env.send(read.client, Response(read.number, value))
+            self.answer(read, env)
         self.reads = self.reads[len(ready) :]
         if self.reads and self.reads[0].round > self.round:
             self.replicate(env)
+
+    def answer(self, read: Read, env: Env) -> None:
+        """Return what the state machine says to a read."""
+        _, value = self.state.machine.apply(read.operation)
+        env.send(read.client, Response(read.number, value))

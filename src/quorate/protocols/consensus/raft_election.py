@@ -1,6 +1,7 @@
 """Raft §5.1, §5.2, §5.4.1: terms and elections; PreVote and CheckQuorum of the thesis."""
 
-from quorate.kernel import Env, Set, Start, majority, on
+from quorate.kernel import Env, Set, Start, on
+from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_state import (
     CANDIDATE,
     FOLLOWER,
@@ -19,7 +20,7 @@ class Elections(RaftState):
     @on(Start)
     def start(self, event: Start, env: Env) -> None:
         """When servers start up, they begin as followers (§5.2)."""
-        self.others = tuple(peer for peer in self.peers if peer != self.id)
+        self.configure(((0, Configuration(self.peers[: self.config.initial or None])),))
         env.after(self.config.election, ElectionTimeout())
 
     def step_down(self, term: int) -> None:
@@ -56,7 +57,7 @@ class Elections(RaftState):
         """Thesis §6.2. Whether a majority has answered since we last looked."""
         return self.reached_by_majority(self.answered) > self.checked_round
 
-    def campaign(self, env: Env, *, pre: bool) -> None:
+    def campaign(self, env: Env, *, pre: bool, disrupt: bool = False) -> None:
         """§5.2. Ask everyone, ourselves too: our own vote counts once it is on our disk."""
         if pre:
             self.role = PRE_CANDIDATE
@@ -66,12 +67,15 @@ class Elections(RaftState):
             self.voted_for = self.id
             env.after(self.config.election, ElectionTimeout())
         self.votes = Set()
-        env.broadcast(RequestVote(self.current_term + pre, self.last_index, self.last_term, pre))
+        term = self.current_term + pre
+        request = RequestVote(term, self.last_index, self.last_term, pre, disrupt)
+        env.multicast(self.configuration.electors, request)
 
     @on(RequestVote)
     def vote(self, msg: RequestVote, env: Env) -> None:
         """§5.2. Vote for at most one candidate in a term, first come, first served."""
-        if self.leader is not None and (msg.pre or self.config.check_quorum):
+        is_protected = self.leader is not None and not msg.disrupt
+        if is_protected and (msg.pre or self.config.check_quorum):
             return  # Thesis §4.2.3: while a leader is heard, nobody may disturb it.
         if msg.pre:
             # Thesis §9.6: say how we would vote, in a term that need not come.
@@ -108,7 +112,7 @@ class Elections(RaftState):
         if msg.term != self.current_term + msg.pre:
             return
         self.votes |= {env.sender}
-        if len(self.votes) >= majority(self.peers):
+        if self.configuration.is_quorum(self.votes):
             if msg.pre:
                 self.campaign(env, pre=False)
             else:

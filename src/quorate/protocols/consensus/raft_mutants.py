@@ -2,6 +2,7 @@
 
 from quorate.scenario.mutant import Mutant
 
+CONFIGURATION = "raft_configuration"
 STATE = "raft_state"
 ELECTION = "raft_election"
 REPLICATION = "raft_replication"
@@ -48,7 +49,7 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="a leader has the votes of a majority",
         section="§5.2",
         module=ELECTION,
-        old="if len(self.votes) >= majority(self.peers):",
+        old="if self.configuration.is_quorum(self.votes):",
         new="if len(self.votes) >= (len(self.peers) + 1) // 2:",
         needs="an even number of servers",
     ),
@@ -106,7 +107,7 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="no vote against a leader that is heard",
         section="thesis §4.2.3",
         module=ELECTION,
-        old="if self.leader is not None and (msg.pre or self.config.check_quorum):",
+        old="if is_protected and (msg.pre or self.config.check_quorum):",
         new="if False:",
     ),
     Mutant(
@@ -155,9 +156,9 @@ MUTANTS: tuple[Mutant, ...] = (
         name="minority-commits",
         rule="an entry is committed by a majority",
         section="§5.3",
-        module=STATE,
-        old="[majority(self.peers) - 1]",
-        new="[majority(self.peers) - 2]",
+        module=CONFIGURATION,
+        old="[majority(side) - 1]",
+        new="[majority(side) - 2]",
     ),
     Mutant(
         name="commits-old-terms",

@@ -12,7 +12,6 @@ from quorate.kernel import (
     Start,
     each_step,
     eventually,
-    majority,
     sometimes,
 )
 from quorate.protocols.consensus.raft_sessions import Entry
@@ -23,6 +22,7 @@ from quorate.protocols.consensus.raft_state import (
     RaftState,
     RequestVote,
 )
+from quorate.protocols.consensus.raft_transfer import TimeoutNow
 from quorate.protocols.machines.machine import Machine
 
 ON_ITS_WAY = 20
@@ -45,7 +45,7 @@ class ElectionSafety(Monitor):
 
 
 class ElectedByMajority(Monitor):
-    """A leader has the votes of a majority of the servers, for its very term (§5.2)."""
+    """A leader has the votes of a majority of its configuration, for its very term (§5.2)."""
 
     reads = ("role", "current_term", "voted_for")
     votes: Map[tuple[int, NodeId], Set[NodeId]] = Map()  # (term, candidate) -> who voted so
@@ -58,7 +58,7 @@ class ElectedByMajority(Monitor):
         if after.role != LEADER or before.role == LEADER:
             return True
         voters = self.votes.get((after.current_term, after.id), Set())
-        return len(voters) >= majority(after.peers)
+        return after.configuration.is_quorum(voters)
 
 
 class CommittedByMajority(Monitor):
@@ -74,11 +74,13 @@ class CommittedByMajority(Monitor):
         if index <= self.committed:
             return True
         self.committed, term = index, after.term_at(index)
-        on_disk = [
-            index < log.start or (index < log.end and log[index].term == term)
-            for log in self.logs.values()
-        ]
-        return sum(on_disk) >= majority(after.peers)
+        on_disk = Set(
+            id
+            for id, log in self.logs.items()
+            if index < log.start or (index < log.end and log[index].term == term)
+        )
+        # The leader may have known one more configuration when it counted, or one less.
+        return any(each.is_quorum(on_disk) for _, each in after.configurations)
 
 
 @each_step
@@ -217,9 +219,9 @@ def nobody_disturbs_a_leader(before: RaftState, event: Event, after: RaftState) 
     So a server that was cut off and comes back costs no election.
     """
     if after.config.pre_vote and after.role == CANDIDATE != before.role:
-        return before.role == PRE_CANDIDATE
+        return before.role == PRE_CANDIDATE or isinstance(event, TimeoutNow)
     if after.config.check_quorum and before.leader is not None and isinstance(event, RequestVote):
-        return after.current_term == before.current_term
+        return event.disrupt or after.current_term == before.current_term
     return True
 
 
@@ -227,7 +229,8 @@ def nobody_disturbs_a_leader(before: RaftState, event: Event, after: RaftState) 
 def match_index_grows(before: RaftState, event: Event, after: RaftState) -> bool:
     """While it leads, what a leader knows of a follower's log only increases (Figure 2)."""
     stays = before.role == after.role == LEADER and before.current_term == after.current_term
-    return not stays or all(after.match_index[p] >= before.match_index[p] for p in after.peers)
+    known = before.match_index.items()
+    return not stays or all(after.match_index[server] >= index for server, index in known)
 
 
 @each_step
@@ -265,14 +268,19 @@ def a_leader_is_deposed(nodes: Sequence[RaftState]) -> bool:
 
 @eventually
 def one_leader_and_one_state(nodes: Sequence[RaftState]) -> bool:
-    """One server leads, and all have applied the same log, but for what is on its way.
+    """One server leads, and all of its configuration have applied the same log.
+
+    But for what is on its way.
 
     Promised only with PreVote and CheckQuorum, since links may be cut one way (thesis §9.6, §6.2),
     and with the no-op, since nobody may write any more (§8).
     """
     if not all(n.config.pre_vote and n.config.check_quorum and n.config.no_op for n in nodes):
         return True
-    leaders = {node.id for node in nodes if node.role == LEADER}
-    followed = {node.leader for node in nodes}
-    applied = [node.commit_index for node in nodes]
-    return len(leaders) == 1 and followed == leaders and max(applied) - min(applied) <= ON_ITS_WAY
+    leaders = [node for node in nodes if node.role == LEADER]
+    if len(leaders) != 1:
+        return False
+    members = [node for node in nodes if node.id in leaders[0].configuration.servers]
+    followed = {node.leader for node in members}
+    applied = [node.commit_index for node in members]
+    return followed == {leaders[0].id} and max(applied) - min(applied) <= ON_ITS_WAY

@@ -18,8 +18,9 @@ class Replication(Elections):
     def lead(self, env: Env) -> None:
         """§5.2, §5.3. Assert our authority at once; assume that all logs are like ours."""
         super().lead(env)
-        nothing = Map((peer, 0) for peer in self.peers)
-        self.next_index = Map((peer, self.log.end) for peer in self.peers)
+        servers = (*self.others, self.id)
+        nothing = Map((server, 0) for server in servers)
+        self.next_index = Map((server, self.log.end) for server in servers)
         self.match_index = self.answered = nothing
         self.transfers = Map()
         self.round = self.checked_round = 0
@@ -135,7 +136,7 @@ class Replication(Elections):
             if self.next_index[follower] <= msg.match_index:
                 self.next_index = self.next_index.set(follower, msg.match_index + 1)
             self.advance_commit_index(env)
-            if self.next_index[follower] <= self.sent_index and follower != self.id:
+            if self.next_index[follower] <= self.sent_index and follower in self.others:
                 self.send_entries((follower,), env)
 
     def note_answer(self, msg: AppendReply | SnapshotReply, env: Env) -> None:

@@ -107,12 +107,16 @@ scenario = Scenario(
     modules=tuple(
         f"quorate.protocols.consensus.raft_{part}"
         for part in (
+            "configuration",
             "state",
             "sessions",
             "election",
             "replication",
             "snapshot",
             "clients",
+            "transfer",
+            "membership",
+            "leases",
             "properties",
         )
     ),

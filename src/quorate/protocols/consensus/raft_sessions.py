@@ -12,6 +12,7 @@ from operator import attrgetter
 import msgspec
 
 from quorate.kernel import Map, NodeId, Operation, Response
+from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.machines.key_value import KeyValue
 from quorate.protocols.machines.machine import AnyMachine, Items, Part, Parts, Result
 
@@ -19,13 +20,17 @@ from quorate.protocols.machines.machine import AnyMachine, Items, Part, Parts, R
 class Entry(
     msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False, repr_omit_defaults=True
 ):
-    """One entry of the log: request `number` of `client`. The no-op has no operation."""
+    """One entry of the log: request `number` of `client`. The no-op has no operation.
+
+    Nor has an entry that changes the configuration (thesis §4.1).
+    """
 
     term: int
     client: NodeId | None = None
     number: int = 0
     operation: Operation | None = None
     once: bool = True
+    configuration: Configuration | None = None
 
 
 class Session(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):

@@ -31,7 +31,8 @@ class Snapshots(Replication):
         every, applied = self.config.snapshot_every, commit_index - self.snapshot.index
         if every and applied >= every and self.storing is None:
             term = self.log[commit_index].term
-            self.store(Snapshot(commit_index, term, self.state), env)
+            configuration = self.configuration_at(commit_index)
+            self.store(Snapshot(commit_index, term, self.state, configuration), env)
 
     def store(self, snapshot: Snapshot, env: Env) -> None:
         """Begin to write a snapshot, in place of the one that is on disk."""
@@ -75,6 +76,7 @@ class Snapshots(Replication):
             self.current_term,
             snapshot.index,
             snapshot.term,
+            snapshot.configuration,
             offset,
             tuple(parts[offset:end]),
             end >= len(parts),
@@ -114,7 +116,8 @@ class Snapshots(Replication):
         received = len(incoming.parts)
         if msg.done and received == msg.offset + len(msg.parts) and self.storing is None:
             state = self.state.of(incoming.parts)
-            self.store(Snapshot(msg.last_index, msg.last_term, state), env)
+            snapshot = Snapshot(msg.last_index, msg.last_term, state, msg.configuration)
+            self.store(snapshot, env)
         env.reply(SnapshotReply(self.current_term, msg.last_index, received, msg.round))
 
     @on(SnapshotReply)

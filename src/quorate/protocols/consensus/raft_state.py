@@ -17,9 +17,9 @@ from quorate.kernel import (
     Operation,
     Set,
     Timer,
-    majority,
     ms,
 )
+from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_sessions import Entry, StateMachine
 from quorate.protocols.machines.machine import Part
 
@@ -46,6 +46,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         snapshot_every: applied entries from one snapshot to the next; 0 for no snapshots.
         chunk_parts: parts of a snapshot in one InstallSnapshot.
         max_sessions: clients whose last result is remembered.
+        initial: how many of the peers, the first ones, are the first configuration; 0 for all.
+        lease_reads: the leader reads without a round while its lease lasts (thesis §6.4.1); needs
+            `check_quorum`, and clocks that keep to `clock_ppm`.
+        clock_ppm: how much faster or slower than true time a clock may run, in millionths.
+        stale_reads: servers know since when they may lag behind, and serve reads that allow it.
     """
 
     heartbeat: int = ms(50)
@@ -59,6 +64,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_every: int = 100
     chunk_parts: int = 64
     max_sessions: int = 1000
+    initial: int = 0
+    lease_reads: bool = False
+    clock_ppm: int = 1000
+    stale_reads: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lease_reads and not self.check_quorum:
+            raise ValueError("lease_reads needs check_quorum: followers must not vote in a lease")
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -70,6 +83,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
     term: int = 0
     state: StateMachine = StateMachine()
+    configuration: Configuration = Configuration()
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
@@ -96,11 +110,12 @@ class Read(msgspec.Struct, frozen=True, gc=False):
     round: int
 
 
-class RequestVote(Message):  # candidate -> all
+class RequestVote(Message, repr_omit_defaults=True):  # candidate -> all
     term: int
     last_log_index: int
     last_log_term: int
     pre: bool  # Would you vote for me? Nobody's term changes by it.
+    disrupt: bool = False  # The leader itself wants it (thesis §3.10).
 
 
 class Vote(Message):  # -> candidate; the result of RequestVote
@@ -129,6 +144,7 @@ class InstallSnapshot(Message):  # leader -> follower
     term: int
     last_index: int
     last_term: int
+    configuration: Configuration
     offset: int
     parts: tuple[Part, ...]
     done: bool
@@ -157,7 +173,9 @@ class RaftState(Node):
     """The state of Figure 2, with what snapshots (§7) and reads (§8) add to it."""
 
     config: Config = Config()
-    others: tuple[NodeId, ...] = ()  # All peers but this server itself.
+    # The latest configuration that is surely committed, and those in the log after it, by index
+    configurations: tuple[tuple[int, Configuration], ...] = ()
+    others: tuple[NodeId, ...] = ()  # All servers of the latest but this server itself.
     # Persistent state on all servers
     current_term: Durable[int] = 0
     voted_for: Durable[NodeId | None] = None
@@ -199,6 +217,22 @@ class RaftState(Node):
             return self.log[index].term
         return self.snapshot.term if index == self.snapshot.index else None
 
+    @property
+    def configuration(self) -> Configuration:
+        """The latest one in the log, committed or not (thesis §4.1)."""
+        return self.configurations[-1][1]
+
+    def configuration_at(self, index: int) -> Configuration:
+        """The one that was the latest at a committed index."""
+        return [configuration for at, configuration in self.configurations if at <= index][-1]
+
+    def configure(self, configurations: tuple[tuple[int, Configuration], ...]) -> None:
+        """Use the last of these, and forget those that a committed one has replaced."""
+        while len(configurations) > 1 and configurations[1][0] <= self.commit_index:
+            configurations = configurations[1:]
+        self.configurations = configurations
+        self.others = tuple(id for id in self.configuration.servers if id != self.id)
+
     def reached_by_majority(self, progress: Map[NodeId, int]) -> int:
         """The greatest number that a majority of the servers has reached."""
-        return sorted(progress.values(), reverse=True)[majority(self.peers) - 1]
+        return self.configuration.reached(progress)
