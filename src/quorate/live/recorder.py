@@ -24,6 +24,7 @@ from quorate.errors import Mistake
 from quorate.kernel.canonical import Collection
 from quorate.kernel.env import Effect, Env
 from quorate.kernel.node import Event, Node, Start, step
+from quorate.kernel.values import NodeId
 from quorate.live.codec import Codec
 from quorate.live.durable import difference
 from quorate.live.host import Hosted
@@ -205,16 +206,20 @@ class FullRecorder:
 
 
 class SampleRecorder:
-    """Runs one step of `every` a second time on the spot, and demands that it do the same.
+    """Runs some steps a second time on the spot, and demands that they do the same.
+
+    Of every `every` stretches of `stretch` steps one is run again, from the states in which it
+    found its nodes: in one piece, so that the second run has versions of its own to build on.
 
     Attributes:
         checked: how many steps were run again.
     """
 
-    def __init__(self, codec: Codec, every: int = 100) -> None:
+    def __init__(self, codec: Codec, every: int = 100, stretch: int = 100) -> None:
         self.checked = 0
         self._codec = codec
-        self._every = every
+        self._every, self._stretch = every, stretch
+        self._again: dict[NodeId, Node] = {}
 
     def added(self, node: Node) -> None:
         """Client nodes need no note."""
@@ -229,14 +234,17 @@ class SampleRecorder:
         origin: int,
     ) -> None:
         """A step has run. Raises Mistake if it is no function of what it was given."""
-        if number % self._every:
+        if number // self._stretch % self._every:
+            if self._again:
+                self._again.clear()
             return
-        env = hosted.env
-        again = replayed_env(env, choices)
-        after = step(before, event, again)
+        env, again = hosted.env, self._again
+        window = replayed_env(env, choices)
+        twin = again.get(env.id, before)
+        after = again[env.id] = step(twin, event, window)
         self.checked += 1
         once = digest(self._codec, (), before, hosted.node, env.effects)
-        if digest(self._codec, (), before, after, again.effects) != once:
+        if digest(self._codec, (), twin, after, window.effects) != once:
             raise Mistake(
                 f"step {number}, {type(event).__name__} at {env.id}, does not do the same again"
             )
