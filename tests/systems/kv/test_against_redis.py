@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quorate.systems.kv.table import TABLE
 from quorate.wire.resp import Command
 from tests.systems.kv.rig import (
     REDIS,
@@ -84,6 +85,35 @@ def test_two_connections(redis: Redis, script: list[tuple[int, list[Command]]]) 
         compare(first, ours[0], [(b"FLUSHALL",)])
         for who, commands in script:
             compare(real[who], ours[who], commands)
+
+
+def test_the_table_of_commands(redis: Redis) -> None:
+    """Arity, flags, keys and categories of each command; what only we have is absent there."""
+    ours = Ours().connect()
+    differ = []
+    with redis.connect() as real:
+        for name in sorted(TABLE):
+            asked = spell((b"COMMAND", b"INFO", name.encode()))
+            real.send(asked)
+            wanted, found = real.reply(), ours.ask(asked, 0)
+            if _details(wanted) != _details(found):
+                differ.append((name, _details(found), _details(wanted)))
+    assert {name for name, _, _ in differ} == {
+        *("quorate", "quorate|consistency", "quorate|identity"),
+        "client|setinfo",  # Since Redis 7.2.
+    }, differ
+
+
+def _details(reply: bytes) -> object:
+    (details,) = replies_in(reply[4:])
+    if details[:1] != b"*" or details.startswith(b"*-1"):
+        return None
+    name, arity, flags, first, last, step, categories, *_ = replies_in(details[5:])
+    return name, arity, _set(flags), first, last, step, _set(categories)
+
+
+def _set(reply: bytes) -> set[bytes]:
+    return set(replies_in(reply[reply.index(b"\r\n") + 2 :]))
 
 
 passwords = st.sampled_from([PASSWORD.encode(), b"guess", b""])

@@ -35,6 +35,7 @@ class Draft:
     def _begin(self, content: Content) -> None:
         self._content = content
         self._entries = content.entries
+        self._find = content.entries.get
         self._changed: dict[bytes, Entry | None] = {}
         self._expiries: dict[bytes, int | None] = {}
         agenda = content.agenda
@@ -49,14 +50,15 @@ class Draft:
 
     def get(self, key: bytes) -> Entry | None:
         """What the key holds; None if it is absent or expired."""
-        entry = self._changed[key] if key in self._changed else self._entries.get(key)
+        entry = self._changed[key] if key in self._changed else self._find(key)
         if self._has_due and entry is not None and self._is_due(key):
             return None
         return entry
 
     def text(self, key: bytes) -> bytes | None:
         """The string at the key, if any. Raises Refused if it holds something else."""
-        entry = self.get(key)
+        # Mostly nothing has changed and nothing is due: that needs no further call.
+        entry = self.get(key) if self._changed or self._has_due else self._find(key)
         if entry is None:
             return None
         if type(entry) is not Text:

@@ -25,7 +25,7 @@ Step = tuple[Any, ...]
 def execute(db: Draft, step: Step) -> Reply:
     """The reply of one command, or of one transaction."""
     spec = SPECS.get(step[0]) or spec_of(step[0])
-    if spec is None or spec.is_local or not spec.takes(len(step)):
+    if spec is None or spec.is_local or not spec.least <= len(step) <= spec.most:
         return _execute_special(db, step)
     try:
         return spec.run(db, step)
@@ -58,8 +58,6 @@ def _version(db: Draft, key: bytes) -> int:
 
 def commands_of(steps: tuple[Step, ...]) -> Sequence[Command]:
     """All commands, also those of transactions; what a transaction watches as WATCH."""
-    if not any(step[0] == EXEC for step in steps):
-        return steps
     found: list[Command] = []
     for step in steps:
         if step[0] == EXEC and len(step) == 3:

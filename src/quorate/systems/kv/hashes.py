@@ -80,13 +80,13 @@ def hgetall(db: Draft, words: Command) -> Reply:
     return Pairs((db.fields(words[1]) or EMPTY).items())
 
 
-@command("hkeys", 2, "readonly sort_for_script", "hash", ONE)
+@command("hkeys", 2, "readonly", "hash", ONE)
 def hkeys(db: Draft, words: Command) -> Reply:
     """Get all the fields in a hash."""
     return (db.fields(words[1]) or EMPTY).keys()
 
 
-@command("hvals", 2, "readonly sort_for_script", "hash", ONE)
+@command("hvals", 2, "readonly", "hash", ONE)
 def hvals(db: Draft, words: Command) -> Reply:
     """Get all the values in a hash."""
     return (db.fields(words[1]) or EMPTY).values()

@@ -172,7 +172,16 @@ _FAMILIES = {
     "generic": "@keyspace",
     "connection": "@connection",
     "transactions": "@transaction",
+    "cluster": "@connection",
 }
+_ELSEWHERE = {
+    "command": "@connection",
+    "wait": "@connection",
+    "dbsize": "@keyspace",
+    "flushall": "@keyspace",
+    "flushdb": "@keyspace",
+}
+"""Commands of another category than their group's; so are their subcommands."""
 _DANGEROUS = frozenset({"flushall", "flushdb", "info", "keys"})
 
 
@@ -181,8 +190,8 @@ def _categories(spec: Spec) -> set[str]:
     found = {"@fast" if "fast" in spec.flags else "@slow"}
     found |= {f"@{flag}" for flag in ("write", "admin") if flag in spec.flags}
     found |= {"@read"} if "readonly" in spec.flags else set()
-    if spec.flags and spec.group in _FAMILIES:
-        found.add(_FAMILIES[spec.group])
+    family = _ELSEWHERE.get(spec.name.partition("|")[0]) or _FAMILIES.get(spec.group)
+    found |= {family} if spec.flags and family else set()
     if "admin" in spec.flags or spec.name in _DANGEROUS:
         found.add("@dangerous")
     return found

@@ -153,7 +153,7 @@ def dbsize(db: Draft, words: Command) -> Reply:
     return len(content.entries) - count_due(content.agenda, db.clock)
 
 
-@command("keys", 2, "readonly sort_for_script", "generic")
+@command("keys", 2, "readonly", "generic")
 def keys(db: Draft, words: Command) -> Reply:
     """Find all keys matching the given pattern."""
     matches = glob(words[1]).matches

@@ -22,11 +22,12 @@ from quorate.systems.kv.agenda import agenda_of, is_any_due
 from quorate.systems.kv.content import Content, Entry, Hash, Text, slot_of
 from quorate.systems.kv.draft import Draft
 from quorate.systems.kv.execution import (
+    EXEC,
     commands_of,
     execute,
     is_executable,
 )
-from quorate.systems.kv.table import SPECS, Spec, spec_of
+from quorate.systems.kv.table import spec_of
 from quorate.wire.resp import Command
 
 
@@ -88,16 +89,22 @@ class Keyspace(Machine, frozen=True, gc=False):
         time, steps = operation.value
         agenda = self.content.agenda
         may_be_late = bool(agenda) and agenda[0][0][0] <= time
-        for command in commands_of(steps):
-            spec = SPECS.get(command[0]) or spec_of(command[0])
-            if spec is None:
-                continue
-            if spec.writes or (may_be_late and self._is_late(command, spec, time)):
+        names = {step[0] for step in steps}
+        commands = steps
+        if EXEC in names:
+            commands = commands_of(steps)
+            names = {command[0] for command in commands}
+        for name in names:
+            spec = spec_of(name)
+            if spec is not None and spec.writes:
                 return False
-        return True
+        return not may_be_late or not any(self._is_late(command, time) for command in commands)
 
-    def _is_late(self, command: Command, spec: Spec, time: int) -> bool:
+    def _is_late(self, command: Command, time: int) -> bool:
         """Whether a key that it may touch expires at that time, and has not yet."""
+        spec = spec_of(command[0])
+        if spec is None:
+            return False
         clock, expiries = self.clock, self.content.expiries
         if not spec.keys[0]:
             return not spec.is_local and is_any_due(self.content.agenda, clock, time)

@@ -7,7 +7,7 @@ its keys, as in Redis's own table, where they stand: first, last (negative: from
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from quorate.wire.resp import Command, Failure, Reply
+from quorate.wire.resp import MAX_ARGUMENTS, Command, Failure, Reply
 
 Run = Callable[[Any, Command], Reply]
 Keys = tuple[int, int, int]
@@ -21,6 +21,7 @@ class Spec(NamedTuple):
         arity: how many words it has with its name; negative: at least so many.
         is_local: the connection answers it, not the store.
         writes: it may change the store.
+        least: the arity as a number of words, and so is `most`.
     """
 
     name: str
@@ -32,10 +33,12 @@ class Spec(NamedTuple):
     run: Run
     is_local: bool
     writes: bool
+    least: int
+    most: int
 
     def takes(self, count: int) -> bool:
         """Whether it can have so many words."""
-        return count == self.arity if self.arity >= 0 else count >= -self.arity
+        return self.least <= count <= self.most
 
     def keys_of(self, command: Command) -> Command:
         """The keys that the command names."""
@@ -80,7 +83,17 @@ def _register(
         summary = (run.__doc__ or "").partition("\n")[0].rstrip(".")
         words = frozenset(flags.split())
         spec = Spec(
-            name, arity, words, keys, group, summary, run, is_local, writes="write" in words
+            name,
+            arity,
+            words,
+            keys,
+            group,
+            summary,
+            run,
+            is_local,
+            writes="write" in words,
+            least=abs(arity),
+            most=arity if arity >= 0 else MAX_ARGUMENTS,
         )
         TABLE[name] = spec
         if "|" not in name:
