@@ -19,9 +19,9 @@ class Broken(AssertionError):
     """A promise of the journal's was broken."""
 
 
-def record(number: int, size: int) -> bytes:
-    """A record that ends in a byte other than zero, as its end on the disk is looked for."""
-    return number.to_bytes(4, "big") + bytes([number % 255 + 1]) * size
+def record(number: int, size: int, life: int) -> bytes:
+    """A record that no other life writes, and that does not end in zero: its end is looked for."""
+    return number.to_bytes(4, "big") + bytes([(number + 7 * life) % 255 + 1]) * size
 
 
 def open_journal(files: Files, segment_bytes: int = SEGMENT_BYTES) -> Journal:
@@ -42,9 +42,11 @@ class Member:
         self.synced = 0
         """How many of them have been synced."""
         self.journal: Journal | None = None
+        self.lives = 0
 
     def start(self) -> None:
         """Recover: a prefix of what was appended, no shorter than what was synced."""
+        self.lives += 1
         self.journal = journal = open_journal(self.files)
         count = int.from_bytes(journal.checkpoint or b"", "big")
         records = journal.take()
@@ -61,7 +63,7 @@ class Member:
     def append(self, size: int) -> None:
         """One record more."""
         assert self.journal is not None
-        self.written.append(record(len(self.written), size))
+        self.written.append(record(len(self.written), size, self.lives))
         self.journal.append(self.written[-1])
 
     def sync(self) -> None:
@@ -92,12 +94,18 @@ class Member:
         self.synced = len(self.written)
         self.journal = None
 
-    def life(self, salt: int) -> None:
-        """One deterministic life, with each kind of event."""
+    def life(self) -> None:
+        """One deterministic life, with each kind of event.
+
+        It begins with batches of one, so that what an earlier life left of a larger batch would
+        not be written over at once.
+        """
         self.start()
         for turn in range(10):
-            for size in (40 + 13 * turn + salt, 700, 3):
+            for size in (600, 600, 3):
                 self.append(size)
+                if turn % 3 == 0:
+                    self.sync()
             self.sync()
             self.prepare()
             if turn in (3, 7):

@@ -30,7 +30,7 @@ def _crash_everywhere(make: type[SimulatedDisk]) -> set[object]:
     for call in range(1, 60):
         for seed in range(20):
             disk = make()
-            chance = random.Random(seed)
+            chance = random.Random(1000 * call + seed)
             blobs = Blobs(disk, DIRECTORY, IDENTITY)
             disk.crash_at = disk.calls + call
             version = 0
@@ -80,6 +80,18 @@ def test_each_flipped_bit_is_refused() -> None:
         assert "\n" not in str(caught.value)
         disk.flip(DIRECTORY / name, 8 * offset + offset % 8)
     assert blobs.read("snapshot") == _joined(2)
+
+
+def test_chunks_that_changed_places_are_refused(tmp_path: Path) -> None:
+    blobs = Blobs(RealFiles(), tmp_path, IDENTITY)
+    blobs.write("snapshot", [b"a" * 100, b"b" * 100])
+    path = tmp_path / "snapshot.blob"
+    data = path.read_bytes()
+    first, second = data[-224:-116], data[-116:-8]
+    assert (first[-1:], second[-1:]) == (b"a", b"b")
+    path.write_bytes(data[:-224] + second + first + data[-8:])
+    with pytest.raises(Mistake, match="damaged at byte 35, chunk 1"):
+        blobs.read("snapshot")
 
 
 @pytest.mark.parametrize("size", [0, 5, 20, 40, 739, 749, 900])

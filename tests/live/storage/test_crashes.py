@@ -33,31 +33,25 @@ DRAWS = 16
 
 def crash_everywhere(
     make: Callable[[], SimulatedDisk] = SimulatedDisk,
-    life: Callable[[Member, int], None] = Member.life,
 ) -> int:
     """Crash a life in each call, and its recovery too; return how many crashes there were."""
     member = Member(make())
-    life(member, 0)
+    member.life()
     crashes = 0
     for call in range(1, member.disk.calls + 1):
         for seed in range(DRAWS):
-            crashes += _crash(make, life, call, random.Random(1000 * call + seed))
+            crashes += _crash(make, call, random.Random(1000 * call + seed))
     return crashes
 
 
-def _crash(
-    make: Callable[[], SimulatedDisk],
-    life: Callable[[Member, int], None],
-    call: int,
-    chance: random.Random,
-) -> int:
-    """Crash in a call of a life, then soon after in the next ones, and at last live on."""
+def _crash(make: Callable[[], SimulatedDisk], call: int, chance: random.Random) -> int:
+    """Crash in a call of a life, soon after in the next ones, then live on; count the crashes."""
     member = Member(make())
     disk = member.disk
     disk.crash_at = call
-    for times in range(1, 5):
+    while member.lives < 5:
         try:
-            life(member, times)
+            member.life()
         except Crash:
             if chance.random() < 0.7:
                 disk.cut_power(chance.randrange)
@@ -66,12 +60,13 @@ def _crash(
             disk.crash_at = disk.calls + chance.randrange(1, 40)
         else:
             break
+    crashes = member.lives
     disk.crash_at = None
     disk.kill()
     member.start()
     disk.cut_power(chance.randrange)  # What was recovered lasts.
     member.start()
-    return times
+    return crashes
 
 
 def test_a_crash_in_any_call_keeps_what_was_synced() -> None:
@@ -196,7 +191,7 @@ def test_zeros_over_a_torn_end_last_though_their_first_sync_failed() -> None:
     member.disk.crash_at = member.disk.calls + 1
     with pytest.raises(Crash):
         member.sync()
-    keeps = iter([0, 0, *[1] * 10])  # The first sectors of the batch are lost.
+    keeps = iter([0, *[1] * 10])  # The first sector of the batch is lost.
     member.disk.cut_power(lambda below: next(keeps))
     member.disk.failing = {"fdatasync"}
     with pytest.raises(StorageFailed):
@@ -222,11 +217,11 @@ def test_without_a_crash_it_holds_what_a_real_one_does(tmp_path: Path) -> None:
 
     disk = SimulatedDisk()
     member = Member(disk)
-    member.life(0)
+    member.life()
     member.close()
     with patch.object(member_module, "DIRECTORY", tmp_path):
         real = Member(disk, OfOneSalt())
-        real.life(0)
+        real.life()
         real.close()
     names = [path.name for path in sorted(tmp_path.iterdir())]
     assert [name for name in names if name not in ("lock", "offsets")] == disk.list(DIRECTORY)
@@ -254,6 +249,17 @@ def test_checkpoints_bound_the_space() -> None:
     assert most <= 4, "8 KiB of records in segments of 4 KiB"
     assert member.journal is not None
     assert not [name for name in member.disk.list(DIRECTORY) if name.endswith("0001")]
+
+
+def test_the_space_that_a_checkpoint_frees_stays_free() -> None:
+    member = Member(SimulatedDisk())
+    member.start()
+    member.append(10)
+    member.sync()
+    member.checkpoint(10)
+    member.sync()
+    member.disk.cut_power(lambda below: 0)
+    assert member.disk.list(DIRECTORY) == ["segment-0000000002"]
 
 
 class Told(SimulatedDisk):
@@ -287,7 +293,7 @@ class Told(SimulatedDisk):
 def test_the_offsets_are_those_that_the_disk_saw() -> None:
     disk = Told()
     member = Member(disk)
-    member.life(0)
+    member.life()
     assert disk.compared > 50
     assert disk.quiet > disk.compared / 2
     # Between two syncs, they are the same to the byte.
@@ -309,7 +315,7 @@ def test_offsets_that_are_told_too_soon_are_found() -> None:
         patch.object(Offsets, "writing", hasty),
         pytest.raises(AssertionError, match="too kind"),
     ):
-        Member(Told()).life(0)
+        Member(Told()).life()
 
 
 # Any order of events

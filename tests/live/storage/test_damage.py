@@ -161,6 +161,12 @@ def _from_another_life(directory: Path) -> None:
     shutil.copy(directory / "other" / _name(2), directory / _name(2))
 
 
+def _repeat(directory: Path) -> None:
+    """The second record is the first one's bytes, as a disk leaves it that wrote elsewhere."""
+    first = (directory / _name(1)).read_bytes()[HEADER_SIZE : HEADER_SIZE + 1528]
+    _overwrite(1, HEADER_SIZE + 1528, first)(directory)
+
+
 REFUSED = [
     ("missing in the middle", lambda d: (d / _name(2)).unlink(), f"{_name(2)}: missing"),
     ("missing at the start", lambda d: (d / _name(1)).unlink(), f"{_name(1)}: missing"),
@@ -173,6 +179,7 @@ REFUSED = [
     ("first record", _overwrite(1, 600, b"?"), f"{_name(1)}: record 1, at byte 512,"),
     ("middle segment", _overwrite(2, 2100, b"?"), f"{_name(2)}: record 4, at byte 2040,"),
     ("last segment", _overwrite(4, 600, b"?"), f"{_name(4)}: record 7, at byte 512,"),
+    ("repeated", _repeat, f"{_name(1)}: record 2, at byte 2040,"),
     ("a sector of zeros", _overwrite(4, 1024, bytes(512)), "record 7, at byte 512,"),
 ]  # fmt: skip
 
@@ -188,8 +195,9 @@ def test_damage_is_told_in_one_line(
     assert told in str(caught.value)
     assert "restore it from a copy, or let the member join anew" in str(caught.value)
     assert "\n" not in str(caught.value)
-    with pytest.raises(Mistake):  # And the lock is free: it is refused for the same reason.
+    with pytest.raises(Mistake) as again:
         _journal(tmp_path)
+    assert str(again.value) == str(caught.value), "the lock is free"
 
 
 def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
