@@ -15,7 +15,7 @@ from quorate.protocols.machines.key_value import READS, KeyValue
 from quorate.systems.kv.content import Text, slot_of
 from quorate.systems.kv.draft import PURGED
 from quorate.systems.kv.execution import EXEC, WATCH
-from quorate.systems.kv.keyspace import Keyspace
+from quorate.systems.kv.keyspace import HashPart, Keyspace
 from quorate.systems.kv.table import TABLE
 from quorate.wire.resp import Command, Failure, NullArray, Reply, encode_replies
 from tests.systems.kv.rig import Ours, replies_in, spell
@@ -44,6 +44,26 @@ def history(script: list[tuple[int, tuple[Command, ...]]]) -> Keyspace:
     for time, steps in script:
         machine, _ = machine.apply(operation(time, *steps))
     return machine
+
+
+def test_a_snapshot_has_small_parts_in_a_fixed_order() -> None:
+    """Also of a hash with many fields; and any slice of them is to be had."""
+    machine = Keyspace()
+    for count in (64, 65, 1000):
+        fields = " ".join(f"f{i} {i}" for i in range(count))
+        machine, _ = run(machine, 0, f"HSET h{count} {fields}", f"SET t{count} 1 EX {count}")
+    parts = machine.parts()
+    whole = tuple(parts)
+    assert len(parts) == len(whole) == 1 + 6 + 65 + 1000
+    assert max(len(part.fields) for part in whole if isinstance(part, HashPart)) == 64
+    assert all(parts[i] == part for i, part in enumerate(whole))
+    assert all(parts[i : i + 7] == whole[i : i + 7] for i in range(len(whole)))
+    keys = [part.key for part in whole[1:7]]
+    assert keys == sorted(keys, key=lambda key: (slot_of(key), key))
+    assert Keyspace.of(whole) == machine
+    for change in ("HDEL h65 f1", "DEL h1000", "SET h1000 x", "RENAME h1000 h1001"):
+        other, _ = run(machine, 0, change)
+        assert Keyspace.of(other.parts()) == other
 
 
 def test_commands_of_one_operation_see_each_other() -> None:
@@ -224,7 +244,7 @@ def test_chance_is_of_the_log() -> None:
 
 PROGRAM = """
 from quorate.kernel import Operation, fingerprint
-from quorate.systems.kv.keyspace import Keyspace
+from quorate.systems.kv.keyspace import HashPart, Keyspace
 machine = Keyspace()
 for time in range(60):
     words = [f"SET key{time % 37} {time} PX {time % 11 + 1}", f"HSET h{time % 3} f{time} 1",

@@ -4,10 +4,12 @@ from binascii import crc_hqx
 
 import msgspec
 
-from quorate.kernel import Map
+from quorate.kernel import Map, Set
 from quorate.systems.kv.agenda import Agenda
 
 SLOTS = 16384
+LARGE = 64
+"""A hash of more fields is large."""
 
 
 class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -31,6 +33,11 @@ class Hash(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Entry = Text | Hash
 
 
+def is_large(entry: Entry | None) -> bool:
+    """Whether it is a hash of many fields."""
+    return type(entry) is Hash and len(entry.fields) > LARGE
+
+
 class Content(msgspec.Struct, frozen=True, gc=False):
     """The keys with their values, and when they expire.
 
@@ -39,12 +46,14 @@ class Content(msgspec.Struct, frozen=True, gc=False):
         agenda: the same in order of time.
         slots: the keys once more, sorted, by the checksum that Redis Cluster uses. A key never
             changes its slot: so SCAN, which walks through them, misses none that is always there.
+        large: the keys of hashes that do not fit into one part of a snapshot.
     """
 
     entries: Map[bytes, Entry] = Map()
     expiries: Map[bytes, int] = Map()
     agenda: Agenda = ()
     slots: Map[int, tuple[bytes, ...]] = Map()
+    large: Set[bytes] = Set()
 
 
 def slot_of(key: bytes) -> int:

@@ -7,8 +7,8 @@ they changed.
 from bisect import bisect_left
 
 from quorate.kernel import Map
-from quorate.systems.kv.agenda import changed, first_due
-from quorate.systems.kv.content import Content, Entry, Hash, Text, as_bytes, slot_of
+from quorate.systems.kv.agenda import Agenda, changed, first_due
+from quorate.systems.kv.content import Content, Entry, Hash, Text, as_bytes, is_large, slot_of
 from quorate.systems.kv.table import Refused
 from quorate.wire.resp import Failure
 
@@ -148,7 +148,7 @@ class Draft:
             return self._content
         content, entries = self._content, self._entries
         new: dict[bytes, Entry] = {}
-        come, gone = [], []
+        come, gone, large = [], [], content.large
         for key, entry in self._changed.items():
             if entry is None:
                 if key in entries:
@@ -157,16 +157,18 @@ class Draft:
                 new[key] = entry
                 if key not in entries:
                     come.append(key)
+            if is_large(entry) != (key in large):
+                large = large.remove(key) if key in large else large.add(key)
         entries = entries.update(new)
         for key in gone:
             entries = entries.remove(key)
         slots = _indexed(content.slots, come, gone) if come or gone else content.slots
-        if not self._expiries:
-            return Content(entries, content.expiries, content.agenda, slots)
-        return self._with_expiries(Content(entries, content.expiries, content.agenda, slots))
+        expiries, agenda = self._expired() if self._expiries else (content.expiries, content.agenda)
+        return Content(entries, expiries, agenda, slots, large)
 
-    def _with_expiries(self, content: Content) -> Content:
-        expiries, new = content.expiries, dict[bytes, int]()
+    def _expired(self) -> tuple[Map[bytes, int], Agenda]:
+        """The expiries, and the same in order of time."""
+        expiries, new = self._content.expiries, dict[bytes, int]()
         gone, come = [], []
         for key, time in self._expiries.items():
             before = expiries.get(key)
@@ -177,12 +179,12 @@ class Draft:
             if time is not None:
                 come.append((time, key))
                 new[key] = time
-        agenda = changed(content.agenda, gone, come)
+        agenda = changed(self._content.agenda, gone, come)
         expiries = expiries.update(new)
         for _, key in gone:
             if key not in new:
                 expiries = expiries.remove(key)
-        return Content(content.entries, expiries, agenda, content.slots)
+        return expiries, agenda
 
 
 def _indexed(

@@ -11,15 +11,18 @@ counts as a write: so it goes through the log and advances the clock, and what i
 reader is expired for all that follow.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import overload
 
 import msgspec
 
-from quorate.kernel import Map, Operation
+from quorate.kernel import Map, Operation, Set
 from quorate.protocols.machines.key_value import READS, KeyValue
 from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Result
 from quorate.systems.kv.agenda import agenda_of, is_any_due
-from quorate.systems.kv.content import Content, Entry, Hash, Text, slot_of
+from quorate.systems.kv.content import Content, Entry, Hash, Text, is_large, slot_of
 from quorate.systems.kv.draft import Draft
 from quorate.systems.kv.execution import (
     EXEC,
@@ -48,15 +51,16 @@ class TextPart(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False)
 
 
 class HashPart(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """A part of a snapshot: a key that holds a hash, whose fields come later."""
+    """A part of a snapshot: a key that holds a hash. The fields of a large one come later."""
 
     key: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
     version: int
     expiry: int | None
 
 
 class FieldPart(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
-    """A part of a snapshot: a field of a hash."""
+    """A part of a snapshot: a field of a large hash."""
 
     key: bytes
     field: bytes
@@ -143,53 +147,77 @@ class Keyspace(Machine, frozen=True, gc=False):
         return Keyspace(db.finish(), self.clock, db.version), result
 
     def parts(self) -> Sequence[Part]:
-        return Parts((Moment(self.clock, self.version),), self._keys(), *self._fields())
-
-    def _keys(self) -> Items:
-        expiries = self.content.expiries
-
-        def part(key: bytes, entry: Entry) -> Part:
-            expiry = expiries.get(key)
-            if isinstance(entry, Hash):
-                return HashPart(key, entry.version, expiry)
-            return TextPart(key, entry.value, entry.version, expiry)
-
-        return Items(self.content.entries, part)
-
-    def _fields(self) -> Iterator[Items]:
         entries = self.content.entries
-
-        def parts(key: bytes, fields: Map[bytes, bytes]) -> Items:
-            return Items(fields, lambda field, value: FieldPart(key, field, value))
-
-        for key in entries:
-            entry = entries[key]
-            if isinstance(entry, Hash):
-                yield parts(key, entry.fields)
+        fields = [_field_parts(key, entries[key]) for key in self.content.large]
+        return Parts((Moment(self.clock, self.version),), KeyParts(self.content), *fields)
 
     @classmethod
     def of(cls, parts: Iterable[Part]) -> "Keyspace":
         entries: dict[bytes, Entry] = {}
-        fields: dict[bytes, dict[bytes, bytes]] = {}
-        heads: list[HashPart] = []
         expiries: dict[bytes, int] = {}
+        fields: dict[bytes, list[tuple[bytes, bytes]]] = {}  # Of large hashes.
         clock = version = 0
         for part in parts:
             if isinstance(part, FieldPart):
-                fields.setdefault(part.key, {})[part.field] = part.value
+                fields.setdefault(part.key, []).append((part.field, part.value))
                 continue
             if isinstance(part, Moment):
                 clock, version = part.clock, part.version
                 continue
-            if part.expiry is not None:
-                expiries[part.key] = part.expiry
             if isinstance(part, TextPart):
                 entries[part.key] = Text(part.value, part.version)
             else:
-                heads.append(part)
-        for head in heads:
-            entries[head.key] = Hash(Map(fields[head.key]), head.version)
+                entries[part.key] = Hash(Map(part.fields), part.version)
+            if part.expiry is not None:
+                expiries[part.key] = part.expiry
+        for key, pairs in fields.items():
+            entries[key] = Hash(Map(pairs), entries[key].version)
         return cls(_content(entries, expiries), clock, version)
+
+
+class KeyParts(Sequence[Part]):
+    """The keys as parts, in the order of their slots: nothing is sorted, however many there are."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._slots = content.slots.keys()
+        self._ends = [*accumulate(len(content.slots[slot]) for slot in self._slots)]
+
+    def __len__(self) -> int:
+        return len(self._content.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Part: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Part, ...]: ...
+    def __getitem__(self, index: int | slice) -> Part:
+        if not isinstance(index, slice):
+            place = range(len(self))[index]
+            return self[place : place + 1][0]
+        low, high, step = index.indices(len(self))
+        assert step == 1, "parts are looked at in their order"
+        found: list[Part] = []
+        place = bisect_right(self._ends, low)
+        while low < high:
+            keys = self._content.slots[self._slots[place]]
+            start = low - (self._ends[place] - len(keys))
+            some = keys[start : start + high - low]
+            found += map(self._part, some)
+            low += len(some)
+            place += 1
+        return tuple(found)
+
+    def _part(self, key: bytes) -> Part:
+        entry, expiry = self._content.entries[key], self._content.expiries.get(key)
+        if isinstance(entry, Text):
+            return TextPart(key, entry.value, entry.version, expiry)
+        fields = () if is_large(entry) else entry.fields.items()
+        return HashPart(key, fields, entry.version, expiry)
+
+
+def _field_parts(key: bytes, entry: Entry) -> Items:
+    assert isinstance(entry, Hash)
+    return Items(entry.fields, lambda field, value: FieldPart(key, field, value))
 
 
 def _content(entries: dict[bytes, Entry], expiries: dict[bytes, int]) -> Content:
@@ -199,7 +227,8 @@ def _content(entries: dict[bytes, Entry], expiries: dict[bytes, int]) -> Content
         slots.setdefault(slot_of(key), []).append(key)
     agenda = agenda_of([(time, key) for key, time in expiries.items()])
     by_slot = Map({slot: tuple(keys) for slot, keys in slots.items()})
-    return Content(Map(entries), Map(expiries), agenda, by_slot)
+    large = Set(key for key, entry in entries.items() if is_large(entry))
+    return Content(Map(entries), Map(expiries), agenda, by_slot, large)
 
 
 def _as_value(value: bytes | int | bool) -> str | int | bool:
