@@ -21,10 +21,10 @@ from quorate.live.storage import journal as journal_module
 from quorate.live.storage import recovery
 from quorate.live.storage.files import RealFiles, StorageFailed
 from quorate.live.storage.offsets import Offsets, State, extents
-from quorate.live.storage.segment import HEADER_SIZE
+from quorate.live.storage.segment import HEAD_SIZE, HEADER_SIZE
 from tests.live.storage import member as member_module
 from tests.live.storage.member import DIRECTORY, Broken, Member
-from tests.live.storage.simulated import Crash, SimulatedDisk
+from tests.live.storage.simulated import SECTOR, Crash, SimulatedDisk
 from tests.live.storage.test_damage import flip_everywhere
 
 DRAWS = 16
@@ -186,7 +186,8 @@ def test_zeros_over_a_torn_end_last_though_their_first_sync_failed() -> None:
     """Or a record of the torn batch would come back behind those that took its place."""
     member = Member(SimulatedDisk())
     member.start()
-    for size in (600, 600, 600):
+    whole_sector = SECTOR - HEAD_SIZE - 4
+    for size in (whole_sector, 600, 600):
         member.append(size)
     member.disk.crash_at = member.disk.calls + 1
     with pytest.raises(Crash):
@@ -200,7 +201,7 @@ def test_zeros_over_a_torn_end_last_though_their_first_sync_failed() -> None:
     member.disk.failing = set()
     member.start()
     assert not member.written
-    member.append(600)
+    member.append(whole_sector)
     member.sync()
     member.disk.cut_power(lambda below: 0)
     member.start()
