@@ -142,7 +142,7 @@ class Parser:
         """Take what has no surprises: short arguments without line ends. Returns the rest."""
         pieces = data.split(b"\r\n")
         last = len(pieces) - 1  # The piece after the last line end is not known to be complete.
-        start = 0
+        start = self._in_columns(pieces, last, commands)
         while start < last:
             count = _COUNTS.get(pieces[start])
             if count is None or (self.restricted and count > RESTRICTED_ARGUMENTS):
@@ -157,6 +157,24 @@ class Parser:
             commands.append(tuple(arguments))
             start = end
         return b"\r\n".join(pieces[start:]) if start else data
+
+    def _in_columns(self, pieces: list[bytes], last: int, commands: list[Command]) -> int:
+        """Take a pipeline of commands with equally many words, a column at a time.
+
+        Returns how many pieces that took: all complete ones, or none.
+        """
+        width = 2 * _COUNTS.get(pieces[0], 0) + 1
+        rows, rest = divmod(last, width)
+        if width == 1 or rows < 2 or rest or self.restricted:
+            return 0
+        if pieces[0:last:width].count(pieces[0]) != rows:
+            return 0
+        columns = [pieces[start:last:width] for start in range(1, width)]
+        for heads, column in zip(columns[::2], columns[1::2], strict=True):
+            if [*map(len, column)] != [*map(_LENGTHS.get, heads)]:
+                return 0
+        commands += zip(*columns[1::2], strict=True)
+        return last
 
     def _step(self, commands: list[Command], most: int | None) -> bool:
         """Take commands out of the buffer: all, or `most`. Whether the last one was complete."""

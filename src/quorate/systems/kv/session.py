@@ -168,17 +168,38 @@ class Session:
         """What to do with the first of these commands; `now` is in microseconds since 1970."""
         self.now = now
         plan = Plan(self.consistency, self.max_lag)
-        count = 0
-        for words in commands:
-            spec = SPECS.get(words[0]) or spec_of(words[0])
+        count = self._take_plain(commands, plan)
+        for words in commands[count:]:
+            spec = spec_of(words[0])
             if plan.parts and (plan.is_full or self._must_be_first(spec, plan)):
                 break
             count += 1
             self._take_one(words, spec, plan)
-        plan.rest = () if plan.is_last else tuple(commands[count:])
+        plan.rest = () if plan.is_last else commands[count:]
         if plan.steps:
             plan.operation = Operation("commands", None, (now // 1000, tuple(plan.steps)))
         return plan
+
+    def _take_plain(self, commands: tuple[Command, ...], plan: Plan) -> int:
+        """Take commands as long as they are simply for the store. Returns how many that were."""
+        if not self.is_trusted or self.queue is not None or self.identity:
+            return 0
+        size = count = 0
+        for words in commands[:MOST_COMMANDS]:
+            spec = SPECS.get(words[0])
+            if spec is None or not spec.is_plain or not spec.least <= len(words) <= spec.most:
+                break
+            count += 1
+            size += sum(map(len, words))
+            if size > MOST_BYTES:
+                break
+        plan.steps += commands[:count]
+        plan.parts += [STORED] * count
+        plan.size = size
+        plan.is_full = size > MOST_BYTES or count == MOST_COMMANDS
+        if count:
+            self.latest = commands[count - 1][0].decode("latin-1").lower()
+        return count
 
     def _must_be_first(self, spec: Spec | None, plan: Plan) -> bool:
         if spec is None or (self.queue is not None and spec.name not in AT_ONCE):
@@ -192,7 +213,7 @@ class Session:
         elif self.queue is not None:
             plan.parts.append(self._queued(words))
         else:
-            refused = None if spec.flags else refusal(words)  # Containers have no flags.
+            refused = None if spec.is_plain else refusal(words)
             plan.parts.append(STORED if refused is None else _Given(refused))
             if refused is None:
                 plan.steps.append(words)

@@ -21,6 +21,7 @@ class Spec(NamedTuple):
         arity: how many words it has with its name; negative: at least so many.
         is_local: the connection answers it, not the store.
         writes: it may change the store.
+        is_plain: it is for the store, whatever its second word.
         least: the arity as a number of words, and so is `most`.
     """
 
@@ -33,6 +34,7 @@ class Spec(NamedTuple):
     run: Run
     is_local: bool
     writes: bool
+    is_plain: bool
     least: int
     most: int
 
@@ -46,6 +48,10 @@ class Spec(NamedTuple):
         if not first:
             return ()
         return command[first : (last if last >= 0 else len(command) + last) + 1 : step]
+
+
+CONTAINERS = frozenset({"acl", "client", "command", "config", "object", "quorate"})
+"""Commands whose second word names the command."""
 
 
 class Refused(Exception):
@@ -92,6 +98,7 @@ def _register(
             run,
             is_local,
             writes="write" in words,
+            is_plain=not is_local and name not in CONTAINERS,
             least=abs(arity),
             most=arity if arity >= 0 else MAX_ARGUMENTS,
         )
@@ -121,10 +128,6 @@ def refusal(words: Command) -> Failure | None:
         except Refused as refused:
             return refused.failure
     return None
-
-
-CONTAINERS = frozenset({"acl", "client", "command", "config", "object", "quorate"})
-"""Commands whose second word names the command."""
 
 
 def subcommand(words: Command) -> Spec:
