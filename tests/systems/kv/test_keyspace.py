@@ -304,6 +304,10 @@ def test_both_ways_act_on_the_same_strings() -> None:
     assert machine.apply(Operation("read", "x"))[1] == "text!"
     assert machine.apply(Operation("read", "n"))[1] == "42"
     assert machine.apply(Operation("read", "e"))[1] is None
+    machine, _ = run(machine, 0, "EXPIRE x 100", "EXPIRE n 100")
+    machine, _ = machine.apply(Operation("write", "x", "forever"))
+    machine, _ = machine.apply(Operation("append", "n", "0"))
+    assert machine.content.expiries == Map({b"n": 100_000})
     machine, _ = run(machine, 0, "HSET h f v", "SET raw \xff")
     assert machine.apply(Operation("read", "h"))[1] is None
     assert machine.apply(Operation("write", "h", "v"))[0] is machine

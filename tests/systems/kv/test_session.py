@@ -111,7 +111,16 @@ def test_a_transaction_may_not_queue_without_bound(monkeypatch: pytest.MonkeyPat
     assert replies[-1].text.startswith("EXECABORT")
 
 
-def test_an_operation_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_may_not_watch_without_bound() -> None:
+    session = connected()
+    keys = tuple(b"%d" % i for i in range(10_000))
+    session.finish(session.take(((b"WATCH", *keys),), NOW), ((0,) * 10_000,))
+    assert local(session, "WATCH x") == [Failure("ERR too many keys are watched")]
+    assert local(session, "UNWATCH") == ["OK"]
+    assert session.take(words("WATCH x"), NOW).operation is not None
+
+
+def test_an_operation_has_bounds() -> None:
     session = connected()
     plan = session.take(words("SET k v") * 5000, NOW)
     assert (len(steps_of(plan)), len(plan.rest)) == (4096, 904)
@@ -181,7 +190,7 @@ def test_reads_may_be_less_fresh() -> None:
     for text in ("eventual", "stale MAXLAG -1", "stale MAXLAG x", "lease MAXLAG 5", "stale 5"):
         (reply,) = local(session, f"QUORATE CONSISTENCY {text}")
         assert isinstance(reply, Failure)
-    for text in ("a 0", "a x", "\xff 1"):
+    for text in ("a 0", "a x", "\xff 1", " 1", "x" * 129 + " 1"):
         assert isinstance(local(session, f"QUORATE IDENTITY {text}")[0], Failure)
     replies = local(session, "MULTI", "READONLY", "EXEC")
     assert replies[1] == Failure("ERR Command not allowed inside a transaction")

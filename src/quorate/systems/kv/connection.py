@@ -12,6 +12,8 @@ from quorate.wire.resp import Command, Failure, Pairs, Reply, Verbatim
 REDIS_VERSION = "7.0.15"
 """What our commands are like; clients decide by it what they may ask."""
 USER = b"default"
+LONGEST_NAME = 128
+"""Of a writer that has an identity: every replica remembers it."""
 WRONG_PASSWORD = Failure("WRONGPASS invalid username-password pair or user is disabled.")
 NO_PASSWORD = (
     "AUTH <password> called without any password configured for the default user. "
@@ -320,6 +322,8 @@ def quorate_identity(session: Session, words: Command) -> Reply:
     number = integer(words[3])
     if number < 1:
         raise Refused("the number of a write is at least 1")
+    if not 1 <= len(words[2]) <= LONGEST_NAME:
+        raise Refused(f"the name of a writer has 1 to {LONGEST_NAME} characters")
     session.identity = _name(words[2]), number
     return "OK"
 

@@ -143,6 +143,8 @@ class Keyspace(Machine, frozen=True, gc=False):
         if value is None:
             db.drop(key)
         else:
+            if operation.f in ("write", "put"):
+                db.drop(key)  # As SET, these end an expiry that there was.
             db.put(key, Text(value.encode() if isinstance(value, str) else value, db.version))
         return Keyspace(db.finish(), self.clock, db.version), result
 

@@ -25,6 +25,7 @@ MOST_BYTES = 1 << 20
 """What becomes one operation: no more commands than that, and no further one past so many bytes."""
 MOST_QUEUED = 256 << 20
 """Bytes that a transaction may queue, with what Python needs for each word."""
+MOST_WATCHED = 10_000
 ALONE = frozenset({"hello", "reset", "quorate", "readonly", "readwrite"})
 """Commands that change what all commands of a plan have in common."""
 AT_ONCE = frozenset({"multi", "exec", "discard", "watch", "quit", "reset"})
@@ -264,6 +265,8 @@ class Session:
         if spec.name == "exec":
             return self._execute(plan)
         if spec.name == "watch" and self.queue is None:
+            if len(self.watched) + len(words) - 1 > MOST_WATCHED:
+                return _Given(Failure("ERR too many keys are watched"))
             plan.steps.append((WATCH, *words[1:]))
             plan.is_full = True
             return _Watched(words[1:])
