@@ -288,6 +288,7 @@ def _up_options(parser: Parser) -> None:
     parser.add_argument("--nodes", type=_count, default=0, help="number of members")
     _dir_option(parser)
     parser.add_argument("--detach", action="store_true", help="leave it running, and return")
+    parser.add_argument("--metrics", action="store_true", help="give each member a port for them")
     parser.add_argument("--configuration", default="", help="the settings of this configuration")
     parser.add_argument("--record", choices=("all", "sample", "none"), help="default sample")
 

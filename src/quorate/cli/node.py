@@ -29,7 +29,6 @@ def main(options: Namespace) -> int:
 
         def ready() -> None:
             screen.json({"member": config.member, "client": config.clients})
-            screen.say(f"{config.member} of {config.cluster} serves clients at {config.clients}")
 
         with _runner() as runner:
             runner.run(member.run(ready))

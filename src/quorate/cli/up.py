@@ -32,7 +32,7 @@ def _up(options: Namespace, screen: Screen) -> int:
         facts = supervisor.await_ready(places)
         screen.json(_summary(places, facts))
         for place, fact in zip(places, facts, strict=True):
-            screen.say(f"{place.name}  clients {place.clients}  {fact.get('role', '')}")
+            screen.say("  ".join(_at(place, fact)))
         if options.detach:
             screen.say(command("status", "--dir", str(directory)), "bold")
             return 0
@@ -40,6 +40,12 @@ def _up(options: Namespace, screen: Screen) -> int:
     except BaseException:
         supervisor.stop(started)
         raise
+
+
+def _at(place: Place, fact: dict[str, Any]) -> tuple[str, ...]:
+    metrics = place.config.metrics
+    where = (f"metrics http://{metrics}/metrics",) if metrics else ()
+    return place.name, f"clients {place.clients}", *where, str(fact.get("role", ""))
 
 
 def _places(options: Namespace, directory: Path) -> list[Place]:
@@ -54,6 +60,8 @@ def _places(options: Namespace, directory: Path) -> list[Place]:
             settings["configuration"] = options.configuration
         if options.record:
             settings["record"] = options.record
+        if options.metrics:
+            settings["metrics"] = True
         return supervisor.create(directory, options.name, nodes, **settings)
     places = supervisor.find(directory)
     for what, wanted, there in (
@@ -62,6 +70,9 @@ def _places(options: Namespace, directory: Path) -> list[Place]:
     ):
         if wanted and wanted != there:
             raise Mistake(f"{directory} holds a cluster with {what} {there}, not {wanted}")
+    if options.metrics and not places[0].config.metrics:
+        file = places[0].directory / supervisor.CONFIG
+        raise Mistake(f'{directory} has no metrics: write metrics = "127.0.0.1:9101" in {file}')
     return places
 
 
@@ -108,10 +119,14 @@ def _summary(places: list[Place], facts: list[dict[str, Any]]) -> dict[str, Any]
         "cluster": places[0].config.cluster,
         "system": places[0].config.system,
         "members": {
-            place.name: {"client": place.clients, "pid": place.pid(), **fact}
+            place.name: {"client": place.clients, "pid": place.pid(), **_metrics(place), **fact}
             for place, fact in zip(places, facts, strict=True)
         },
     }
+
+
+def _metrics(place: Place) -> dict[str, str]:
+    return {"metrics": place.config.metrics} if place.config.metrics else {}
 
 
 HEADS = ("member", "clients", "role", "term", "commit", "applied", "lag", "ops/s", "disk")

@@ -48,6 +48,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         insecure: whether to listen beyond this machine without TLS.
         password: what clients must AUTH with, if anything.
         metrics: where to serve metrics and health by HTTP; "" for nowhere.
+        log: how events are told on standard output: for people, or a JSON object a line.
     """
 
     cluster: str
@@ -63,6 +64,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     insecure: bool = False
     password: str = ""
     metrics: str = ""
+    log: Literal["text", "json"] = "text"
     tls: Tls | None = None
 
 

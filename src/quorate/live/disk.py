@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Thread
+from time import perf_counter_ns
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from quorate.kernel.values import Map
 from quorate.live.background import CAN_FORK, in_child, in_thread
 from quorate.live.codec import Codec, Undecodable
 from quorate.live.durable import Durable
+from quorate.live.durations import Durations
 from quorate.live.storage.blobs import Blobs
 from quorate.live.storage.files import Files, StorageFailed
 from quorate.live.storage.journal import Journal
@@ -29,6 +31,9 @@ class MemberDisk:
         node: the node as the disk has it: `fresh`, with its durable fields recovered.
         stored: the values that had been stored.
         failed: called, from the loop, if a value could not be stored.
+        syncs, stores: how long it took to sync, and to store a value.
+        synced: called after each sync, with its nanoseconds.
+        kept: called from the loop when a value is stored, with its name and its nanoseconds.
     """
 
     def __init__(
@@ -36,6 +41,9 @@ class MemberDisk:
     ) -> None:
         """Recover. Raises Mistake for a directory that is damaged, locked or somebody else's."""
         self.failed: Callable[[str], None] = lambda why: None
+        self.syncs, self.stores = Durations(), Durations()
+        self.synced: Callable[[int], None] = lambda nanoseconds: None
+        self.kept: Callable[[str, int], None] = lambda name, nanoseconds: None
         self._codec = codec
         self.durable = Durable(type(fresh), codec)
         self._journal = Journal.open(files, directory / "journal", identity.encode())
@@ -65,7 +73,11 @@ class MemberDisk:
         journal = self._journal
         if journal.due:
             journal.begin_checkpoint(self.durable.whole(self._latest()))
+        started = perf_counter_ns()
         journal.sync()
+        took = perf_counter_ns() - started
+        self.syncs.add(took)
+        self.synced(took)
         prepare = journal.preparation()
         if prepare is not None:
             Thread(target=prepare, daemon=True).start()
@@ -77,10 +89,15 @@ class MemberDisk:
         what this process does.
         """
 
+        started = perf_counter_ns()
+
         def end(why: str) -> None:
             if why:
                 self.failed(f"cannot store {name}: {why}")
             else:
+                took = perf_counter_ns() - started
+                self.stores.add(took)
+                self.kept(name, took)
                 done()
 
         if CAN_FORK:

@@ -5,6 +5,7 @@ if the front can make it one; past `WAITING` commands we stop reading until some
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ class Connection(asyncio.Protocol):
         self._talk: Conversation | None = None
         self._transport: asyncio.Transport | None = None
         self._is_busy = False
+        self._taken = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -69,6 +71,7 @@ class Connection(asyncio.Protocol):
                 transport.resume_reading()
             del self._waiting[:count]
             self._door.commands += count
+            self._taken = count
             self._is_busy = True
             self._door.host.invoke(hosted, operation)
         elif self._parser.failure is not None:
@@ -78,6 +81,7 @@ class Connection(asyncio.Protocol):
     def _complete(self, status: str, value: Any) -> None:
         """The operation has ended: as an effect of the node's step, and of nothing else."""
         self._is_busy = False
+        self._door.outcomes[status] += self._taken
         if self._transport is None or self._talk is None:
             return
         self._transport.write(self._talk.finish(status, value))
@@ -92,12 +96,14 @@ class Door:
     """All client connections of a member.
 
     Attributes:
-        commands: how many commands clients have asked for.
+        commands: how many commands were begun, as part of some operation.
+        outcomes: how many have ended with ok, fail or info.
     """
 
     def __init__(self, host: Host, front: Front, member: str, incarnation: int, most: int) -> None:
         self.host = host
         self.commands = 0
+        self.outcomes: Counter[str] = Counter()
         self.connections: set[Connection] = set()
         self.peers: tuple[NodeId, ...] = ()
         self.soon: Callable[[Callable[[], None]], Any] = lambda call: call()

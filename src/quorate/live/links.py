@@ -55,8 +55,10 @@ class Link(asyncio.Protocol):
 
     Attributes:
         is_open: whether the peer has welcomed us, and what we send is under way.
-        lost: how many messages have been lost because it was not, or was full.
+        sent: how many messages the system has taken.
+        lost: how many messages have been lost because it was not open, or was full.
         refusal: why the peer last refused us; "" if it did not.
+        changed: called when the peer has welcomed us, refused us, or is gone.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Link(asyncio.Protocol):
         self.peer = peer
         self.address = address
         self.is_open = False
+        self.sent = 0
         self.lost = 0
         self.refusal = ""
+        self.changed: Callable[[Link], None] = lambda link: None
         self._hello = hello
         self._tls = tls
         self._transport: asyncio.Transport | None = None
@@ -110,6 +114,7 @@ class Link(asyncio.Protocol):
             self.lost += len(queue) // 2
         else:
             transport.write(b"".join(queue))
+            self.sent += len(queue) // 2
         queue.clear()
 
     async def _keep_dialling(self) -> None:
@@ -152,21 +157,26 @@ class Link(asyncio.Protocol):
         for answer in answers:
             if answer.kind == WELCOME:
                 self.is_open, self.refusal = True, ""
+                self.changed(self)
             elif answer.kind == REFUSAL:
                 self.refusal = bytes(answer.payload).decode("utf-8", "replace")
                 self._transport.abort()
+                self.changed(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.is_open = False
+        was_open, self.is_open = self.is_open, False
         self._transport = None
         self._queue.clear()
         self._closed.set()
+        if was_open:
+            self.changed(self)
 
 
 class Inbound(asyncio.Protocol):
     """A connection that somebody has made to us: another member, an operator, or a stranger.
 
-    `receive` is called with the frames of one read, in their order, once the hello is accepted.
+    `receive` is called with the frames of one read, in their order, once the hello is accepted;
+    `note` with the peer's address, and why it is let go.
     """
 
     def __init__(
@@ -246,8 +256,8 @@ class Inbound(asyncio.Protocol):
     def _refuse(self, why: str) -> None:
         if self.transport is None:
             return
-        peer = self.transport.get_extra_info("peername")
-        self._note(f"refused a connection from {peer}: {why}")
+        peer = self.transport.get_extra_info("peername") or ("", 0)
+        self._note(f"{peer[0]}:{peer[1]}: {why}")
         self.answer(REFUSAL, why.encode())
         self.transport.close()
         self.transport = None

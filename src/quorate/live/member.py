@@ -26,6 +26,8 @@ from quorate.live.door import Connection, Door, member_of
 from quorate.live.frames import ANSWER, ASK, MESSAGE, Frame
 from quorate.live.host import Host, Hosted
 from quorate.live.links import Inbound, Link, own_hello
+from quorate.live.log import Log
+from quorate.live.metrics import MetricsServer
 from quorate.live.recorder import (
     INCARNATION_SHIFT,
     VERSION,
@@ -34,6 +36,7 @@ from quorate.live.recorder import (
     SampleRecorder,
 )
 from quorate.live.storage.files import RealFiles, StorageFailed
+from quorate.live.telemetry import Telemetry
 from quorate.scenario.system import System
 
 MOST_CLIENTS = 10_000
@@ -78,6 +81,8 @@ class Member:
         self.config = config
         self.system = system
         self._base = base
+        self.data = base / config.data
+        self.log = Log(config.member, config.log)
         me = NodeId(config.member)
         ids = tuple(NodeId(member) for member in config.members)
         fresh = system.server(config.configuration, me, ids)
@@ -98,7 +103,7 @@ class Member:
         self.door.peers = (me, *(id for id in ids if id != me))
         self.inbound: set[Inbound] = set()
         self.heard: Counter[str] = Counter()
-        self.notes: list[str] = []
+        self.telemetry = Telemetry(self)
 
     def _recorder(self) -> FullRecorder | SampleRecorder | None:
         config, disk, codec = self.config, self.disk, self.host.codec
@@ -128,14 +133,22 @@ class Member:
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(kind, self._stop, None)
         self._attach(loop)
-        servers = await self._listen(loop)
+        ending = contextlib.ExitStack()
+        servers: list[asyncio.Server] = []
         try:
-            self.host.start(self.server, self.disk.incarnation > 1, self.disk.stored)
-            self.host.turn()
+            if self.config.metrics:
+                metrics = MetricsServer(self, parse_address(self.config.metrics, "metrics"))
+                ending.callback(metrics.close)
+            servers = await self._listen(loop)
+            self.begin()
             quiet_collector()
+            self.telemetry.start(loop)
+            ending.callback(self.telemetry.stop)
+            self.log.tell("serves", clients=self.config.clients, incarnation=self.disk.incarnation)
             ready()
             await self.stopped
         finally:
+            ending.close()
             for server in servers:
                 server.close()
             for link in self._links.links.values():
@@ -145,6 +158,11 @@ class Member:
             if self.recorder is not None:
                 self.recorder.close()
             self.disk.close()
+
+    def begin(self) -> None:
+        """Begin the server's incarnation."""
+        self.host.start(self.server, self.disk.incarnation > 1, self.disk.stored)
+        self.host.turn()
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         host = self.host
@@ -157,8 +175,12 @@ class Member:
             delay = self.clock.seconds(max(when - self.clock.now(), 0))
             handle = loop.call_later(delay, host.wake)
 
+        def turn() -> None:
+            host.turn()
+            self.telemetry.look()
+
         def ask_for_turn() -> None:
-            loop.call_soon(host.turn)
+            loop.call_soon(turn)
 
         host.wants_turn = ask_for_turn
         host.wants_waking = wake_at
@@ -172,12 +194,13 @@ class Member:
         members = frozenset(config.members)
 
         def inbound() -> Inbound:
-            return Inbound(hello, lambda: members, self._receive, self.note)
+            return Inbound(hello, lambda: members, self._receive, self._refused)
 
         for name, text in config.members.items():
             if name != config.member:
                 address = parse_address(config.via.get(name, text), name)
                 link = self._links.links[name] = Link(hello, name, address, dial)
+                link.changed = self.telemetry.link_changed
                 link.start()
         return [
             await _serve(loop, inbound, config.members[config.member], serve),
@@ -193,7 +216,7 @@ class Member:
                 try:
                     message = decode(frame.payload)
                 except Undecodable as error:
-                    self.note(f"dropped a message from {frame.source}: {error}")
+                    self.log.tell("dropped", "warning", source=frame.source, why=str(error))
                     continue
                 deliver(frame.source, frame.target, message, frame.origin)
             elif frame.kind == ASK:
@@ -208,12 +231,11 @@ class Member:
     def status(self) -> dict[str, Any]:
         """Facts about this member, for people and for metrics."""
         node: Node = self.server.node
-        role = self.system.scenario.role
         facts = {
             "member": self.config.member,
             "pid": os.getpid(),
             "incarnation": self.disk.incarnation,
-            "role": role(node) if role else "",
+            "role": self.role(),
             "steps": self.host.steps - (self.disk.incarnation << INCARNATION_SHIFT),
             "syncs": self.host.syncs,
             "commands": self.door.commands,
@@ -222,6 +244,7 @@ class Member:
             "open": sorted(name for name, link in self._links.links.items() if link.is_open),
             "refusals": {n: k.refusal for n, k in self._links.links.items() if k.refusal},
         }
+        facts |= self.telemetry.facts()
         for name in ("leader", *NUMBERS):
             value = getattr(node, name, None)
             if isinstance(value, int | str):
@@ -250,14 +273,22 @@ class Member:
             "Replication": {"members": len(config.members), **raft},
         }
 
-    def note(self, text: str) -> None:
-        """Tell the operator something, once."""
-        if text not in self.notes[-20:]:
-            self.notes.append(text)
-            print(f"{self.config.member}: {text}", flush=True)
+    def role(self) -> str:
+        """The role of the server, or "" where its protocol has none."""
+        role = self.system.scenario.role
+        return role(self.server.node) if role else ""
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """The ways to the other members, by name."""
+        return self._links.links
+
+    def _refused(self, why: str) -> None:
+        self.log.tell("refused", "warning", connection=why)
 
     def _stop(self, error: BaseException | None) -> None:
         if not self.stopped.done():
+            self.log.tell("stops", "error" if error else "info", why=str(error or "it is told to"))
             if error is None:
                 self.stopped.set_result(None)
             else:

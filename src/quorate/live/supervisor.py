@@ -61,10 +61,15 @@ class Place(msgspec.Struct, frozen=True):
         return lines[-1] if lines else ""
 
 
-def create(directory: Path, system: str, nodes: int, **settings: str | bool) -> list[Place]:
-    """A new cluster's directory, with free ports of this machine. Raises Mistake."""
+def create(
+    directory: Path, system: str, nodes: int, **settings: str | bool | dict[str, str]
+) -> list[Place]:
+    """A new cluster's directory, with free ports of this machine. Raises Mistake.
+
+    With `metrics=True` each member has a port for them too.
+    """
     names = [f"n{index + 1}" for index in range(nodes)]
-    ports = iter(_free_ports(2 * nodes))
+    ports = iter(_free_ports(3 * nodes))
     members = {name: f"127.0.0.1:{next(ports)}" for name in names}
     word = "".join(c if c.isalnum() else "-" for c in Path(system.partition(":")[0]).stem)
     cluster = f"{word or 'c'}-{secrets.token_hex(4)}"
@@ -80,6 +85,8 @@ def create(directory: Path, system: str, nodes: int, **settings: str | bool) -> 
             **settings,
             "members": members,
         }
+        if settings.get("metrics") is True:
+            values["metrics"] = f"127.0.0.1:{next(ports)}"
         try:
             (directory / name).mkdir(parents=True)
             (directory / name / CONFIG).write_text(to_toml(values), "utf-8")
@@ -139,7 +146,8 @@ def await_ready(places: list[Place], seconds: float = READY_SECONDS) -> list[dic
             if place.pid() is None and "error" in fact:
                 raise Mistake(f"{place.name} has ended: {place.last_words()}")
         links = sum(len(fact.get("open", ())) for fact in facts)
-        if links == len(places) * (len(places) - 1) and _has_leader(facts):
+        answer = all("error" not in fact for fact in facts)
+        if answer and links == len(places) * (len(places) - 1) and _has_leader(facts):
             return facts
         if time.monotonic() > deadline:
             late = [p.name for p, fact in zip(places, facts, strict=True) if "error" in fact]

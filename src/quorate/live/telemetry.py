@@ -1,0 +1,149 @@
+"""What a member notices of itself while it runs, for its status, its log, and its metrics.
+
+Nothing here waits or writes to the disk: it counts, ten times a second and after each turn.
+"""
+
+import asyncio
+import gc
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from quorate.live.durations import Durations
+
+if TYPE_CHECKING:
+    from quorate.live.links import Link
+    from quorate.live.member import Member
+
+TICK_SECONDS = 0.1
+HEALTHY_SECONDS = 2.0
+"""The loop has to have turned within that time."""
+SLOW_SYNC = 100_000_000
+"""Nanoseconds: a sync that took longer is told."""
+
+
+class Telemetry:
+    """Of one member.
+
+    Attributes:
+        delays: by how much the loop was late, ten times a second.
+        pauses: how long the garbage collector held everything up.
+        became: how often the server took each role.
+        started: when, in seconds since 1970.
+    """
+
+    def __init__(self, member: "Member") -> None:
+        self.delays = Durations()
+        self.pauses = Durations()
+        self.became: Counter[str] = Counter()
+        self.started = time.time()
+        self._member = member
+        self._known: tuple[str, str, int] = ("", "", 0)
+        self._refusals: dict[str, str] = {}
+        self._turned = time.monotonic()
+        self._pause_began = 0
+        self._tick: asyncio.TimerHandle | None = None
+
+    # Noticing
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to notice; for each `start` a `stop`."""
+        disk = self._member.disk
+        disk.synced, disk.kept = self._synced, self._kept
+        gc.callbacks.append(self._collected)
+        self._turned = time.monotonic()
+
+        def tick() -> None:
+            before, self._turned = self._turned, time.monotonic()
+            late = self._turned - before - TICK_SECONDS
+            self.delays.add(max(int(late * 1e9), 0))
+            self.look()
+            self._tick = loop.call_later(TICK_SECONDS, tick)
+
+        self._tick = loop.call_later(TICK_SECONDS, tick)
+
+    def stop(self) -> None:
+        """Notice nothing more."""
+        if self._tick is not None:
+            self._tick.cancel()
+        if self._collected in gc.callbacks:
+            gc.callbacks.remove(self._collected)
+
+    def look(self) -> None:
+        """Notice whether the server has another role, leader or term than before."""
+        node: Any = self._member.server.node
+        now = (
+            self._member.role(),
+            str(getattr(node, "leader", None) or ""),
+            getattr(node, "current_term", 0),
+        )
+        role, leader, _ = self._known
+        if now == self._known:
+            return
+        self._known = now
+        if now[0] != role:
+            self.became[now[0]] += 1
+            self._member.log.tell("role", now=now[0], was=role, term=now[2])
+        elif now[1] != leader:
+            self._member.log.tell("leader", now=now[1], was=leader, term=now[2])
+
+    def link_changed(self, link: "Link") -> None:
+        """A peer welcomes us, refuses us, or is gone."""
+        log = self._member.log
+        if link.is_open:
+            self._refusals.pop(link.peer, None)
+            log.tell("peer up", peer=link.peer)
+        elif not link.refusal:
+            log.tell("peer down", "warning", peer=link.peer)
+        elif self._refusals.get(link.peer) != link.refusal:
+            self._refusals[link.peer] = link.refusal
+            log.tell("peer refuses us", "error", peer=link.peer, why=link.refusal)
+
+    def _synced(self, nanoseconds: int) -> None:
+        if nanoseconds > SLOW_SYNC:
+            self._member.log.tell("slow sync", "warning", seconds=nanoseconds / 1e9)
+
+    def _kept(self, name: str, nanoseconds: int) -> None:
+        self._member.log.tell("stored", name=name, seconds=nanoseconds / 1e9)
+
+    def _collected(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._pause_began = time.perf_counter_ns()
+        else:
+            self.pauses.add(time.perf_counter_ns() - self._pause_began)
+
+    # Telling
+
+    def unwell(self) -> str:
+        """Why the member is not healthy, or "". Asked from another thread than the loop's."""
+        late = time.monotonic() - self._turned
+        return "" if late < HEALTHY_SECONDS else f"the loop has not turned for {late:.1f} s"
+
+    def unready(self) -> str:
+        """Why it cannot serve now, or "": it must know a leader, and reach a majority."""
+        member = self._member
+        if self.unwell():
+            return self.unwell()
+        node = member.server.node
+        if hasattr(node, "leader") and not node.leader:
+            return "it knows no leader"
+        reached = 1 + sum(link.is_open for link in member.links.values())
+        if 2 * reached <= len(member.config.members):
+            return f"it reaches {reached} of {len(member.config.members)} members, itself included"
+        return ""
+
+    def facts(self) -> dict[str, Any]:
+        """What the status tells of all this."""
+        disk, usage = self._member.disk, time.process_time()
+        return {
+            "ready": not self.unready(),
+            "outcomes": dict(self._member.door.outcomes),
+            "cpu_seconds": round(usage, 3),
+            "sync_seconds": disk.syncs.total / 1e9,
+            "longest_ms": {
+                "sync": disk.syncs.longest / 1e6,
+                "collection": self.pauses.longest / 1e6,
+                "delay": self.delays.longest / 1e6,
+                "store": disk.stores.longest / 1e6,
+            },
+        }
