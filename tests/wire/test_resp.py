@@ -53,6 +53,14 @@ def test_any_cutting_yields_the_same_commands(script: list[Command], cuts: list[
     assert parser.failure is None
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 17])
+def test_what_looks_like_commands_inside_an_argument_is_none(size: int) -> None:
+    command = (b"a\r\n" + spell((b"b",)) * size + b"*1\r\n$1\r\nc",)
+    assert Parser().feed(spell(command)) == [command]
+    pair = (b"SET", b"k\r\n$1\r\nv\r\n*3\r\n$3\r\nSET\r\n$1\r\nk", b"v")
+    assert Parser().feed(spell(pair) * size) == [pair] * size
+
+
 SCRAPS = (
     rb"*1\r\n,*2\r\n,*-1\r\n,*0\r\n,*03\r\n,*9999999\r\n,*1 \r\n,*+1\r\n,*1\r\n:1\r\n,$3\r\n"
     rb",$-1\r\n,$ 1\r\n,$99999999999\r\n,$1\r\nx\r\n,GET\r\n,PING\r\n,'a b' c\n,\r,\n,'," + b'"'
@@ -101,6 +109,10 @@ def test_a_client_without_password_gets_little_memory() -> None:
     assert len(parser.feed(spell((b"x",) * 10))) == 1
     parser.feed(spell((b"x",) * 11))
     assert parser.failure == Failure("ERR Protocol error: unauthenticated multibulk length")
+    parser = Parser()
+    parser.restricted = True
+    assert parser.feed(spell((b"x",) * 11) * 3) == []  # Nor by a pipeline.
+    assert parser.failure is not None
     parser = Parser()
     parser.restricted = True
     parser.feed(b"*1\r\n$16385\r\n")

@@ -154,6 +154,7 @@ def test_a_key_that_is_due_is_as_absent() -> None:
         machine, 10, f"INCR k{left}", f"TTL k{left}", "DBSIZE", "KEYS *", f"PERSIST k{left - 1}"
     )
     assert replies == (1, -1, 1, (f"k{left}".encode(),), 0)
+    assert machine.is_read(operation(11, (b"GET", b"k%d" % (left - 1)), (b"DBSIZE",)))
     assert len(machine.content.entries) == 2 * PURGED  # No operation forgets too many at once.
     for time in (11, 12):
         machine, _ = run(machine, time, "SET other 1")

@@ -32,7 +32,9 @@ def integer(data: bytes, otherwise: str = NOT_AN_INTEGER) -> int:
 _DECIMAL = re.compile(rb"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?")
 _HEXADECIMAL = re.compile(rb"([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?[0-9]+))?")
 _INFINITY = re.compile(rb"([+-]?)inf(?:inity)?", re.IGNORECASE)
-_LONGEST = 255
+_LONGEST = 5 * 1024 - 1
+_AT_ONCE = 4000
+"""Decimal digits that Python is willing to read or write at once; there may be 4933."""
 _MANTISSA = 64
 _BEYOND = Fraction(2) ** 16384
 _SMALLEST = Fraction(1, 2**16445)
@@ -53,7 +55,7 @@ def real(data: bytes, otherwise: str = NOT_A_FLOAT) -> Fraction | float:
     digits = b"" if found is None else found[2] + (found[3] or b"")
     if found is None or not digits:
         raise Refused(otherwise)
-    mantissa = int(digits, base)
+    mantissa = _whole(digits, base)
     exponent = int(found[4] or 0) - len(found[3] or b"") * per_digit
     if mantissa == 0:
         return Fraction(0)
@@ -63,6 +65,12 @@ def real(data: bytes, otherwise: str = NOT_A_FLOAT) -> Fraction | float:
     if not _SMALLEST <= number < _BEYOND:
         raise Refused(otherwise)
     return -number if found[1] == b"-" else number
+
+
+def _whole(digits: bytes, base: int) -> int:
+    """The number that the digits are, however many they are."""
+    high, low = digits[:-_AT_ONCE], digits[-_AT_ONCE:]
+    return int(high or b"0", base) * int(base ** len(low)) + int(low, base)
 
 
 def total(one: Fraction | float, other: Fraction | float) -> Fraction:
@@ -88,8 +96,7 @@ def written(number: Fraction) -> bytes:
     """The number with up to 17 digits after the point, without needless zeros."""
     scaled = round(number * 10**17)
     whole, fraction = divmod(abs(scaled), 10**17)
-    # Python refuses to write out more than 4300 digits at once; there may be 4933.
-    high, low = divmod(whole, 10**4000)
-    digits = f"{high}{low:04000d}" if high else f"{low}"
+    high, low = divmod(whole, 10**_AT_ONCE)
+    digits = f"{high}{low:0{_AT_ONCE}d}" if high else f"{low}"
     text = f"{digits}.{fraction:017d}".rstrip("0").rstrip(".")
     return (f"-{text}" if scaled < 0 else text).encode()
