@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "quorate.cli.up",
     "down": "quorate.cli.up",
     "node": "quorate.cli.node",
+    "chaos": "quorate.cli.chaos",
     "demo": "quorate.cli.demo",
     "bench": "quorate.cli.bench",
 }
@@ -134,6 +135,9 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     node.add_argument(
         "--leash", action="store_true", help="start at a line on standard input, end where it ends"
     )
+    _chaos_options(
+        command("chaos", "strike a real cluster with faults, and judge what clients saw")
+    )
     _demo_options(command("demo", "find, shrink and show a failure; then try the real thing"))
     command("bench", "measure, each goal beside its peer")
     return parser, commands
@@ -185,6 +189,12 @@ def _replay_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--pdb", metavar="EVENT", help="stop inside the handler: @17 or 'deliver n1→n2 Vote #0'"
+    )
+    parser.add_argument(
+        "--on", choices=("simulator", "live"), default="simulator", help="live: a real cluster"
+    )
+    parser.add_argument(
+        "--step", action="store_true", help="with --on live: take every step as the schedule has it"
     )
     parser.add_argument(
         "--export-ordered",
@@ -291,6 +301,23 @@ def _up_options(parser: Parser) -> None:
     parser.add_argument("--metrics", action="store_true", help="give each member a port for them")
     parser.add_argument("--configuration", default="", help="the settings of this configuration")
     parser.add_argument("--record", choices=("all", "sample", "none"), help="default sample")
+
+
+def _chaos_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="SYSTEM", help="kv, or a NAME; NAME@MUTANT breaks it")
+    parser.add_argument("--nodes", type=_count, default=0, help="number of members")
+    parser.add_argument("--faults", default="all", help="all, none, or names: kill,power-cut,...")
+    parser.add_argument("--seconds", type=_positive, default=60.0, help="default 60")
+    parser.add_argument("--seed", type=_whole, help="default: a fresh one")
+    parser.add_argument("--clients", type=_count, default=10, help="default 10")
+    parser.add_argument(
+        "--rate", type=_count, default=400, help="operations a second (default 400)"
+    )
+    parser.add_argument("--configuration", default="", help="the settings of this configuration")
+    parser.add_argument("--record", choices=("all", "sample", "none"), default="none")
+    parser.add_argument("--dir", metavar="DIR", default="", help="for the cluster; kept")
+    parser.add_argument("--html", metavar="FILE", help="write what failed as a page for a browser")
+    parser.add_argument("--history", metavar="FILE", help="write what the clients saw")
 
 
 def _demo_options(parser: Parser) -> None:

@@ -19,13 +19,15 @@ def main(options: Namespace) -> int:
     path = Path(options.config)
     config = read_config(path)
     install(config.system)
-    system = system_of(config.system)
+    system = system_of(config.system, config.configuration, len(config.members))
     from quorate.live.member import Member  # Whose host may be a mutant from here on.
+    from quorate.live.stepwise import StepwiseMember
 
     if options.leash:
         wait_on_leash()
     try:
-        member = Member(config, system, path.parent)
+        kind = StepwiseMember if config.stepwise else Member
+        member = kind(config, system, path.parent)
 
         def ready() -> None:
             screen.json({"member": config.member, "client": config.clients})

@@ -23,6 +23,10 @@ def main(options: Namespace) -> int:
     schedule = read_schedule(path)
     tell_execution(schedule.scenario, screen)
     replayed = _debugged(schedule, options.pdb, screen) if options.pdb else replay(schedule)
+    if options.on == "live":
+        from quorate.cli.on_live import play_on_live
+
+        return play_on_live(replayed, options, screen)
     outcome = replayed.outcome
     text, again = path.read_text(encoding="utf-8"), command("replay", str(path))
     decisions = schedule.decisions()

@@ -200,7 +200,8 @@ def _namespace(kind: type) -> dict[str, Any]:
         function = value.fget if isinstance(value, property) else value
         if isinstance(function, FunctionType) and function.__module__ == kind.__module__:
             return function.__globals__
-    return vars(sys.modules[kind.__module__])
+    namespace = vars(sys.modules[kind.__module__])
+    return namespace if namespace.get(kind.__name__) is kind else {}
 
 
 def _is_struct(value: Any) -> bool:

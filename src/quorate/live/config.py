@@ -45,6 +45,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             run twice on the spot; or none.
         via: where to dial another member, if not at its own address: chaos stands between.
         chaos: whether an operator may bend the clock and the disk.
+        stepwise: whether an operator takes every step, and nothing happens by itself.
+        visitors: where to dial nodes that are no members, or are to be dialled elsewhere.
         insecure: whether to listen beyond this machine without TLS.
         password: what clients must AUTH with, if anything.
         metrics: where to serve metrics and health by HTTP; "" for nowhere.
@@ -61,6 +63,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     record: Literal["all", "sample", "none"] = "sample"
     via: dict[str, str] = {}
     chaos: bool = False
+    stepwise: bool = False
+    visitors: dict[str, str] = {}
     insecure: bool = False
     password: str = ""
     metrics: str = ""
@@ -98,7 +102,7 @@ def _check(config: Config, where: str) -> None:
     for key in ("clients", "metrics"):
         if getattr(config, key):
             parse_address(getattr(config, key), f"{where}: {key}")
-    for table in ("members", "via"):
+    for table in ("members", "via", "visitors"):
         for member, text in getattr(config, table).items():
             parse_address(text, f"{where}: {table}.{member}")
     exposed = [config.clients, config.members[config.member], config.metrics]

@@ -1,5 +1,6 @@
 """A member's disk: the journal of its node's durable records, and the values it stores by name."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Thread
@@ -58,6 +59,7 @@ class MemberDisk:
             raise Mistake(f"{directory}: its records do not fit this {kind}: {error}") from error
         self.stored = self._recover_stored(directory)
         self.incarnation = self._begin_incarnation(directory)
+        self._writing: dict[str, deque[Callable[[], None]]] = {}
         self._latest: Callable[[], Node] = lambda: self.node
 
     def follow(self, latest: Callable[[], Node]) -> None:
@@ -86,12 +88,16 @@ class MemberDisk:
         """Write a large value in the background, by a child process where there can be one.
 
         The child has the value as it is now, and neither its encoding nor its writing holds up
-        what this process does.
+        what this process does. Values of one name are written one after the other.
         """
-
         started = perf_counter_ns()
+        run = in_child if CAN_FORK else in_thread
+        queue = self._writing.setdefault(name, deque())
 
         def end(why: str) -> None:
+            queue.popleft()
+            if queue:
+                queue[0]()
             if why:
                 self.failed(f"cannot store {name}: {why}")
             else:
@@ -100,19 +106,22 @@ class MemberDisk:
                 self.kept(name, took)
                 done()
 
-        if CAN_FORK:
-            in_child(lambda: self._write(name, value), end)
-        else:
-            in_thread(lambda: self._write(name, value), end)
+        queue.append(lambda: run(lambda: self._attempt(name, value), end))
+        if len(queue) == 1:
+            queue[0]()
 
     def close(self) -> None:
         """Let the directory go."""
         self._journal.close()
 
-    def _write(self, name: str, value: Any) -> str:
+    def write(self, name: str, value: Any) -> None:
+        """Write a value by name, now. Raises StorageFailed."""
+        self._blobs.write(name, self._chunks(value))
+
+    def _attempt(self, name: str, value: Any) -> str:
         """Write; returns what went wrong, or ""."""
         try:
-            self._blobs.write(name, self._chunks(value))
+            self.write(name, value)
         except (OSError, StorageFailed, Mistake) as error:
             return str(error)
         return ""

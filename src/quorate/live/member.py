@@ -9,7 +9,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -67,7 +67,7 @@ class Links:
 
 
 class Member:
-    """A running member.
+    """A running member; `host_kind` is the class of its engine.
 
     Attributes:
         host: runs its nodes; `server` is the one that all others know by the member's name.
@@ -75,6 +75,8 @@ class Member:
         heard: how many frames have come from each member.
         stopped: resolved when the member is to end: with why, if that is no good reason.
     """
+
+    host_kind: ClassVar[type[Host]] = Host
 
     def __init__(self, config: Config, system: System, base: Path) -> None:
         """Recover what the disk holds. Raises Mistake or StorageFailed."""
@@ -94,7 +96,7 @@ class Member:
         self.disk = MemberDisk(RealFiles(bent), base / config.data, identity, fresh, codec)
         self._links = Links({})
         first = self.disk.incarnation << INCARNATION_SHIFT
-        self.host = Host(codec, self.clock, self._links, self.disk, first)
+        self.host = self.host_kind(codec, self.clock, self._links, self.disk, first)
         self.server: Hosted = self.host.add(self.disk.node, self.disk.durable)
         self.recorder = self.host.recorder = self._recorder()
         self.disk.follow(lambda: self.server.node)
@@ -191,13 +193,13 @@ class Member:
         config = self.config
         dial, serve, clients = tls_contexts(config.tls, self._base)
         hello = own_hello(config.cluster, config.member, self.disk.incarnation)
-        members = frozenset(config.members)
+        members = frozenset((*config.members, *config.visitors))
 
         def inbound() -> Inbound:
             return Inbound(hello, lambda: members, self._receive, self._refused)
 
-        for name, text in config.members.items():
-            if name != config.member:
+        for name, text in (config.members | config.visitors).items():
+            if name != config.member or name in config.visitors:
                 address = parse_address(config.via.get(name, text), name)
                 link = self._links.links[name] = Link(hello, name, address, dial)
                 link.changed = self.telemetry.link_changed

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -17,6 +17,56 @@ class Unreachable(Exception):
     """The member did not answer; the text says why."""
 
 
+class Operator:
+    """One connection to a member, for as many questions as there are. Use it as a context."""
+
+    def __init__(
+        self,
+        address: Address,
+        cluster: str,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
+        """Connect. Raises Unreachable."""
+        self._unframer = Unframer(LONGEST)
+        hello = msgspec.msgpack.encode(own_hello(cluster, "", 0))
+        try:
+            plain = socket.create_connection(address, seconds)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = (
+                plain if tls is None else tls.wrap_socket(plain, server_hostname=address[0])
+            )
+            self._socket.sendall(frame(HELLO, hello))
+        except OSError as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """One question, one answer. Raises Unreachable, or Mistake if the member refuses."""
+        try:
+            self._socket.sendall(frame(ASK, msgspec.json.encode(question)))
+            while True:
+                data = self._socket.recv(1 << 16)
+                if not data:
+                    raise Unreachable("it hung up")
+                for answer in self._unframer.feed(data):
+                    if answer.kind == REFUSAL:
+                        raise Mistake(bytes(answer.payload).decode("utf-8", "replace"))
+                    if answer.kind == ANSWER:
+                        return msgspec.json.decode(answer.payload, type=dict[str, Any])
+        except (OSError, Garbled, msgspec.DecodeError) as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 def ask(
     address: Address,
     cluster: str,
@@ -24,22 +74,6 @@ def ask(
     tls: ssl.SSLContext | None = None,
     seconds: float = SECONDS,
 ) -> dict[str, Any]:
-    """Ask the member at `address`. Raises Unreachable, or Mistake if it refuses."""
-    hello = msgspec.msgpack.encode(own_hello(cluster, "", 0))
-    words = frame(HELLO, hello) + frame(ASK, msgspec.json.encode(question))
-    unframer = Unframer(LONGEST)
-    try:
-        with socket.create_connection(address, seconds) as plain:
-            sock = plain if tls is None else tls.wrap_socket(plain, server_hostname=address[0])
-            sock.sendall(words)
-            while True:
-                data = sock.recv(1 << 16)
-                if not data:
-                    raise Unreachable("it hung up")
-                for answer in unframer.feed(data):
-                    if answer.kind == REFUSAL:
-                        raise Mistake(bytes(answer.payload).decode("utf-8", "replace"))
-                    if answer.kind == ANSWER:
-                        return msgspec.json.decode(answer.payload, type=dict[str, Any])
-    except (OSError, Garbled, msgspec.DecodeError) as error:
-        raise Unreachable(str(error) or type(error).__name__) from error
+    """Ask the member at `address` once. Raises Unreachable, or Mistake if it refuses."""
+    with Operator(address, cluster, tls, seconds) as operator:
+        return operator.ask(question)

@@ -16,7 +16,7 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.live.config import Config, parse_address, read_config, tls_contexts, to_toml
-from quorate.live.operator import Unreachable, ask
+from quorate.live.operator import Operator, Unreachable
 
 CONFIG = "node.toml"
 LOG = "log"
@@ -46,11 +46,16 @@ class Place(msgspec.Struct, frozen=True):
             return None
         return pid if _is_member(pid, self.directory) else None
 
-    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Ask the member itself. Raises Unreachable, or Mistake."""
+    def connect(self) -> Operator:
+        """A connection to the member itself. Raises Unreachable, or Mistake."""
         address = parse_address(self.config.members[self.name], self.name)
         dial, _, _ = tls_contexts(self.config.tls, self.directory)
-        return ask(address, self.config.cluster, question, dial)
+        return Operator(address, self.config.cluster, dial)
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Ask the member once. Raises Unreachable, or Mistake."""
+        with self.connect() as operator:
+            return operator.ask(question)
 
     def last_words(self) -> str:
         """The last line of its log."""
@@ -181,10 +186,17 @@ def stop(places: list[Place], seconds: float = STOP_SECONDS) -> list[str]:
         left = {name: place for name, place in left.items() if place.pid() is not None}
         time.sleep(0.02)
     for place in left.values():
-        pid = place.pid()
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+        kill(place)
     return list(running)
+
+
+def kill(place: Place) -> None:
+    """Kill a member's process, and wait until it is gone."""
+    pid = place.pid()
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+    while place.pid() is not None:
+        time.sleep(0.001)
 
 
 def _is_member(pid: int, directory: Path) -> bool:

@@ -1,0 +1,140 @@
+"""`quorate chaos`: a fresh cluster of real processes under faults, judged by what clients saw."""
+
+import asyncio
+import shutil
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from quorate.check import write_history
+from quorate.cli.aim import fresh_seed
+from quorate.cli.files import write_page
+from quorate.cli.screen import Screen, command, in_words
+from quorate.cli.systems import SYSTEMS, system_of
+from quorate.errors import Mistake
+from quorate.explore.report import history_trace
+from quorate.live.chaos.dialect import Dialect, RedisDialect, WordsDialect
+from quorate.live.chaos.nemesis import KINDS, Struck
+from quorate.live.chaos.report import Report
+from quorate.live.chaos.run import Plan, Run
+from quorate.verdict import Verdict
+
+
+def main(options: Namespace) -> int:
+    """Run it, tell it, and keep the cluster's directory unless all is well."""
+    screen = Screen(options.json)
+    system = system_of(options.name)
+    nodes = options.nodes or system.scenario.nodes
+    kinds = parse_kinds(options.faults)
+    if nodes < 2 and kinds:
+        raise Mistake("one member alone survives no fault: --nodes 3, or --faults none")
+    seed = fresh_seed() if options.seed is None else options.seed
+    directory = Path(options.dir) if options.dir else Path(tempfile.mkdtemp(prefix="quorate-"))
+    plan = Plan(
+        system=options.name,
+        nodes=nodes,
+        kinds=kinds,
+        seconds=options.seconds,
+        seed=seed,
+        directory=directory,
+        dialect=_dialect(options.name),
+        clients=options.clients,
+        rate=options.rate,
+        configuration=options.configuration,
+        record=options.record,
+    )
+    is_kept = True
+    try:
+        with screen.progress(f"chaos {options.name}", None) as bar:
+
+            def tell(struck: Struck) -> None:
+                bar(0, f"{struck.at:.1f} s {struck.kind}: {struck.words[:60]}")
+
+            report = asyncio.run(Run(plan, tell).play())
+        is_kept = bool(options.dir) or report.verdict is not Verdict.PASS
+    finally:
+        if not is_kept:
+            shutil.rmtree(directory, ignore_errors=True)
+    _finish(options, screen, report, str(directory) if is_kept else "")
+    return report.verdict.exit_code
+
+
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """The value of `--faults`: all, none, or names with commas between them. Raises Mistake."""
+    if text in ("all", "none"):
+        return KINDS if text == "all" else ()
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for name in names:
+        if name not in KINDS:
+            known = ", ".join(KINDS)
+            raise Mistake(f"no fault of live clusters is called {name!r}; there are {known}")
+    return names
+
+
+def _dialect(name: str) -> Dialect:
+    return RedisDialect() if name.partition("@")[0] in SYSTEMS else WordsDialect()
+
+
+def _again(options: Namespace, report: Report) -> str:
+    words = ["chaos", report.system, "--nodes", str(report.nodes), "--faults", options.faults]
+    words += ["--seconds", f"{options.seconds:g}", "--seed", str(report.seed)]
+    words += ["--clients", str(report.clients), "--rate", str(options.rate)]
+    if options.configuration:
+        words += ["--configuration", options.configuration]
+    return command(*words)
+
+
+def _finish(options: Namespace, screen: Screen, report: Report, kept: str) -> None:
+    """Write the files, and tell everything."""
+    again = _again(options, report)
+    if options.history:
+        write_history(report.history, options.history)
+    reasons = report.explanation
+    if reasons is not None:
+        screen.say(reasons.render())
+    if options.html:
+        trace = history_trace(report.history, reasons, report.verdict)
+        screen.say(f"page     {write_page(options.html, trace)}")
+    _say(screen, report)
+    if kept:
+        screen.say(f"kept     {kept}")
+    screen.say(f"again    {again}")
+    screen.json(
+        {
+            "command": "chaos",
+            "system": report.system,
+            "nodes": report.nodes,
+            "clients": report.clients,
+            "seed": report.seed,
+            "seconds": report.seconds,
+            "verdict": report.verdict.value,
+            "reasons": report.reasons,
+            "operations": report.operations,
+            "faults": {
+                kind: {"injected": count, "bit": report.bit.get(kind, 0)}
+                for kind, count in report.injected.items()
+            },
+            "strokes": report.struck,
+            "leaders": report.leaders,
+            "unsynced bytes dropped": report.dropped,
+            "frames": report.frames,
+            "explanation": reasons.render() if reasons else None,
+            "directory": kept or None,
+            "again": again,
+        }
+    )
+
+
+def _say(screen: Screen, report: Report) -> None:
+    screen.say(f"verdict  {report.verdict.value}", "bold")
+    for reason in report.reasons:
+        screen.say(f"         {reason}")
+    screen.say(
+        f"bound    {report.nodes} members, {report.clients} clients, seed {report.seed}; "
+        f"{report.seconds:g} s; {report.steps:,} steps of the checker"
+    )
+    screen.say(f"clients  {in_words(report.operations)}")
+    for kind, count in sorted(report.injected.items()):
+        screen.say(f"faults   {kind}: {count} injected, {report.bit.get(kind, 0)} bit")
+    screen.say(f"links    proxies on the loopback; {in_words(report.frames)}")
+    screen.say(f"also     {report.leaders} leaders; {report.dropped:,} unsynced bytes dropped")

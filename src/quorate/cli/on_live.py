@@ -1,0 +1,52 @@
+"""`quorate replay FILE --on live`: a schedule on real processes."""
+
+import shutil
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from quorate.cli.screen import Screen
+from quorate.errors import Mistake
+from quorate.explore.replay import Replayed
+from quorate.explore.stepwise import play_live
+from quorate.verdict import Verdict
+
+
+def play_on_live(replayed: Replayed, options: Namespace, screen: Screen) -> int:
+    """Play what was replayed on a live cluster, and say whether it does the same."""
+    if not options.step:
+        raise Mistake("--on live plays a schedule event for event: add --step")
+    if options.html or options.trace or options.shiviz or options.history:
+        raise Mistake("the live run has the trace of the simulated one: ask replay without --on")
+    world, violation = replayed.outcome.world, replayed.outcome.violation
+    screen.say(f"{options.file}: {replayed.sentence()}, in the simulator", "bold")
+    directory = Path(tempfile.mkdtemp(prefix="quorate-step-"))
+    with screen.progress("playing live", len(world.records)) as bar:
+        run = play_live(replayed, directory, lambda count: bar(count, f"event {count:,}"))
+    if run.parted:
+        verdict = Verdict.UNKNOWN
+        screen.say(f"the live cluster parted from it at {run.parted}", "yellow")
+        screen.say(f"its members' directories are kept: {directory}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+        verdict = replayed.verdict
+        count = len(world.servers)
+        screen.say(f"{count} processes took the same {run.steps:,} steps, to the same states each")
+        if violation is not None:
+            screen.say(f"so the live cluster violates {violation.property}, too", "bold")
+    if run.unplayed:
+        screen.say(f"{run.unplayed} faults of links and clocks are played by the order alone")
+    screen.say(f"verdict  {verdict.value}", "bold")
+    screen.json(
+        {
+            "command": "replay",
+            "on": "live",
+            "scenario": replayed.schedule.scenario,
+            "verdict": verdict.value,
+            "events": run.events,
+            "steps": run.steps,
+            "parted": run.parted,
+            "violation": violation.property if violation else None,
+        }
+    )
+    return verdict.exit_code
