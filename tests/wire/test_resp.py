@@ -61,6 +61,11 @@ def test_what_looks_like_commands_inside_an_argument_is_none(size: int) -> None:
     assert Parser().feed(spell(pair) * size) == [pair] * size
 
 
+def test_commands_of_both_kinds_may_follow_each_other() -> None:
+    found = Parser().feed(b"*1\r\n$1\r\na\r\nFOO\r\n$1\r\nb\r\n*1\r\n$1\r\nc\r\n")
+    assert found == [(b"a",), (b"FOO",), (b"$1",), (b"b",), (b"c",)]
+
+
 SCRAPS = (
     rb"*1\r\n,*2\r\n,*-1\r\n,*0\r\n,*03\r\n,*9999999\r\n,*1 \r\n,*+1\r\n,*1\r\n:1\r\n,$3\r\n"
     rb",$-1\r\n,$ 1\r\n,$99999999999\r\n,$1\r\nx\r\n,GET\r\n,PING\r\n,'a b' c\n,\r,\n,'," + b'"'

@@ -291,6 +291,17 @@ def test_every_command_has_a_summary_and_a_place() -> None:
         }  # fmt: skip
 
 
+def test_a_container_is_of_no_family() -> None:
+    (found,) = local(connected(), "COMMAND INFO client")
+    assert isinstance(found, tuple)
+    (details,) = found
+    assert isinstance(details, tuple)
+    assert details[6] == Unordered(("@slow",))
+    below = details[9]
+    assert isinstance(below, tuple)
+    assert len(below) >= 8
+
+
 def test_details_are_those_of_redis() -> None:
     """As Redis 7.0.15 gives them, apart from tips and key specifications."""
     (found,) = local(connected(), "COMMAND INFO set watch client|id object|encoding nothing")
