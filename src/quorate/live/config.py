@@ -14,6 +14,7 @@ import ipaddress
 import re
 import ssl
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,6 +160,25 @@ def tls_contexts(
     if tls.client_certificates:
         clients.verify_mode = ssl.CERT_REQUIRED
     return dial, serve, clients if tls.clients else None
+
+
+def tell_failures(context: ssl.SSLContext, tell: Callable[[str], None]) -> None:
+    """Let handshakes that fail be told: event loops let them go without a word."""
+
+    class Told(ssl.SSLObject):
+        """Tells why its handshake has failed."""
+
+        def do_handshake(self) -> None:
+            """As ever."""
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError as error:
+                tell(f"TLS: {error.reason or error}".replace("_", " ").lower())
+                raise
+
+    context.sslobject_class = Told
 
 
 def to_toml(values: dict[str, Any]) -> str:

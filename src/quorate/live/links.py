@@ -58,7 +58,9 @@ class Link(asyncio.Protocol):
         sent: how many messages the system has taken.
         lost: how many messages have been lost because it was not open, or was full.
         refusal: why the peer last refused us; "" if it did not.
-        changed: called when the peer has welcomed us, refused us, or is gone.
+        trouble: why it could not be reached at the last attempt; "" once it could.
+        changed: called when the peer has welcomed us, or is gone, and when what is in the way of
+            that is another thing than before.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Link(asyncio.Protocol):
         self.sent = 0
         self.lost = 0
         self.refusal = ""
+        self.trouble = ""
         self.changed: Callable[[Link], None] = lambda link: None
         self._hello = hello
         self._tls = tls
@@ -124,8 +127,8 @@ class Link(asyncio.Protocol):
             self._unframer = Unframer()
             try:
                 await asyncio.wait_for(self._dial(), HELLO_SECONDS)
-            except (TimeoutError, OSError, ssl.SSLError):
-                pass
+            except (TimeoutError, OSError) as error:
+                self._fail(error)
             else:
                 await self._closed.wait()
                 if not self.refusal:
@@ -156,12 +159,14 @@ class Link(asyncio.Protocol):
             return
         for answer in answers:
             if answer.kind == WELCOME:
-                self.is_open, self.refusal = True, ""
+                self.is_open, self.refusal, self.trouble = True, "", ""
                 self.changed(self)
             elif answer.kind == REFUSAL:
-                self.refusal = bytes(answer.payload).decode("utf-8", "replace")
+                why = bytes(answer.payload).decode("utf-8", "replace")
                 self._transport.abort()
-                self.changed(self)
+                if why != self.refusal:
+                    self.refusal = why
+                    self.changed(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         was_open, self.is_open = self.is_open, False
@@ -169,6 +174,14 @@ class Link(asyncio.Protocol):
         self._queue.clear()
         self._closed.set()
         if was_open:
+            self.changed(self)
+        elif error is not None:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        why = str(error) or "it does not answer"
+        if why != self.trouble:
+            self.trouble, self.refusal = why, ""
             self.changed(self)
 
 

@@ -20,7 +20,7 @@ from quorate.kernel.values import NodeId
 from quorate.live.chaos.within import BentDisk, Within
 from quorate.live.clock import Clock
 from quorate.live.codec import Codec, Undecodable
-from quorate.live.config import Config, parse_address, tls_contexts
+from quorate.live.config import Config, parse_address, tell_failures, tls_contexts
 from quorate.live.disk import MemberDisk
 from quorate.live.door import Connection, Door, member_of
 from quorate.live.frames import ANSWER, ASK, MESSAGE, Frame
@@ -192,6 +192,9 @@ class Member:
     async def _listen(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Server]:
         config = self.config
         dial, serve, clients = tls_contexts(config.tls, self._base)
+        for context in (serve, clients):
+            if context is not None:
+                tell_failures(context, self._refused)
         hello = own_hello(config.cluster, config.member, self.disk.incarnation)
         members = frozenset((*config.members, *config.visitors))
 

@@ -39,7 +39,6 @@ class Telemetry:
         self.started = time.time()
         self._member = member
         self._known: tuple[str, str, int] = ("", "", 0)
-        self._refusals: dict[str, str] = {}
         self._turned = time.monotonic()
         self._pause_began = 0
         self._tick: asyncio.TimerHandle | None = None
@@ -88,16 +87,16 @@ class Telemetry:
             self._member.log.tell("leader", now=now[1], was=leader, term=now[2])
 
     def link_changed(self, link: "Link") -> None:
-        """A peer welcomes us, refuses us, or is gone."""
+        """A peer welcomes us, refuses us, cannot be reached, or is gone."""
         log = self._member.log
         if link.is_open:
-            self._refusals.pop(link.peer, None)
             log.tell("peer up", peer=link.peer)
-        elif not link.refusal:
-            log.tell("peer down", "warning", peer=link.peer)
-        elif self._refusals.get(link.peer) != link.refusal:
-            self._refusals[link.peer] = link.refusal
+        elif link.refusal:
             log.tell("peer refuses us", "error", peer=link.peer, why=link.refusal)
+        elif link.trouble:
+            log.tell("peer not reached", "warning", peer=link.peer, why=link.trouble)
+        else:
+            log.tell("peer down", "warning", peer=link.peer)
 
     def _synced(self, nanoseconds: int) -> None:
         if nanoseconds > SLOW_SYNC:
