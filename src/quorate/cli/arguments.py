@@ -232,7 +232,7 @@ def _explore_options(parser: Parser) -> None:
     )
     parser.add_argument("--reduce", default="", help="symmetry, sleep: visit less")
     parser.add_argument(
-        "--liveness", action="store_true", help="judge `eventually` too; keeps all transitions"
+        "--liveness", action="store_true", default=None, help="judge `eventually` too"
     )
     _bound_options(parser)
     parser.add_argument("--keep-going", action="store_true", help="count on after a failure")

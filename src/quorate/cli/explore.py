@@ -23,6 +23,7 @@ FORK_SECONDS = 60.0
 """How long the neighbourhood of a run is searched unless told otherwise."""
 FLAGS = (
     "nodes",
+    "liveness",
     "network",
     "drop",
     "duplicate",
@@ -33,7 +34,7 @@ FLAGS = (
     "channel",
 )
 """Options that are fields of `Exploration`."""
-SWITCHES = ("liveness", "no-ops", "self-check", "keep-going")
+SWITCHES = ("no-ops", "self-check", "keep-going")
 
 
 def main(options: Namespace) -> int:
@@ -79,7 +80,6 @@ def _explore(screen: Screen, name: str, options: Namespace, fork: Fork | None) -
         memory_bytes=options.memory << 20 if options.memory else None,
         is_breadth_first=options.search == "breadth",
         keeps_going=options.keep_going,
-        judges_liveness=options.liveness,
     )
     with screen.progress(name, options.states) as bar:
 

@@ -229,8 +229,15 @@ def _tell_bounds(screen: Screen, rows: Sequence[Row]) -> None:
             _wrap(screen, "bound", f"{row.name}: {words}{ended}")
     wider = [row for row in rows if row.explored and row.mutant and row.mutant.bounds]
     bounds = {row.name: row.mutant.bounds for row in wider if row.mutant}
-    told = {name: ", ".join(f"{k} {v}" for k, v in more.items()) for name, more in bounds.items()}
+    told = {name: ", ".join(_bound(*one) for one in more.items()) for name, more in bounds.items()}
     _tell_list(screen, "bound", "", told)
+
+
+def _bound(name: str, value: Any) -> str:
+    """A bound in words; of scripts and settings only that they are others."""
+    if isinstance(value, tuple | Mapping):
+        return f"other {name}"
+    return f"{name} {'all' if value is None else value}"
 
 
 def _tell_list(screen: Screen, title: str, lead: str, names: Mapping[str, str]) -> None:

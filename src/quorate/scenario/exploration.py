@@ -70,6 +70,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
         out_of_reach: names of `sometimes` properties that this configuration cannot reach, because
             what they need is switched off or too far; the result lists them.
         linearizable: whether the clients' history is part of the state, and is judged.
+        liveness: whether `eventually` is judged too; then all transitions are kept.
     """
 
     nodes: int = 3
@@ -90,6 +91,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
     ends: Callable[[Sequence[Any]], bool] | None = None
     out_of_reach: tuple[str, ...] = ()
     linearizable: bool = True
+    liveness: bool = False
 
     def in_words(self) -> list[str]:
         """The bounds, one by one."""
@@ -101,6 +103,7 @@ class Exploration(msgspec.Struct, frozen=True, kw_only=True):
         words.append("timers without limit" if self.timers is None else f"timers {self.timers}")
         words += [f"channel {self.channel}"] if self.channel is not None else []
         words += [f"{name} {value}" for name, value in self.bounds.items()]
+        words += ["liveness"] if self.liveness else []
         operations = sum(len(script.operations) for script in self.scripts)
         words.append(f"{len(self.scripts)} clients with {operations} operations")
         return words

@@ -1,6 +1,7 @@
 """A deliberately broken variant of a protocol, that a good judge tells from the real thing."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
             class's own.
         needs: what besides the default campaign it takes to tell it; "" if that is enough.
         bounds: what an exploration must set to tell it, where that differs from the scenario's:
-            `{"ballots": 3, "crashes": 1}`.
+            `{"ballots": 3, "crashes": 1}`, or other `fields` or `scripts`.
         equivalent: whether it breaks nothing, and so must never be reported.
     """
 
@@ -28,5 +29,5 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     new: str
     module: str = ""
     needs: str = ""
-    bounds: Mapping[str, int | str] = {}
+    bounds: Mapping[str, Any] = {}
     equivalent: bool = False

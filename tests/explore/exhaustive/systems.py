@@ -10,6 +10,7 @@ from quorate.kernel import (
     Monitor,
     Node,
     NodeId,
+    Set,
     Start,
     Stored,
     Timer,
@@ -85,6 +86,30 @@ class Asker(Node):
     @on(Answer)
     def count(self, msg: Answer, env: Env) -> None:
         self.answers += 1
+
+
+class Hasty(Node):
+    """n1 asks n2, which answers before its note of that is on disk, and only once."""
+
+    has_noted: Durable[bool] = False
+    is_back: bool = False
+    heard: Set[str] = Set()
+
+    @on(Start)
+    def ask(self, event: Start, env: Env) -> None:
+        self.is_back = event.recovered
+        if self.id == self.peers[0] and not event.recovered:
+            env.send(self.peers[1], Question())
+
+    @on(Question)
+    def answer(self, msg: Question, env: Env) -> None:
+        if not self.has_noted:
+            self.has_noted = True
+            env.send(env.sender, Word("again" if self.is_back else "first"), ahead=True)
+
+    @on(Word)
+    def hear(self, msg: Word, env: Env) -> None:
+        self.heard |= {msg.text}
 
 
 class Alarm(Timer):

@@ -136,5 +136,5 @@ def test_several_processes_keep_limits_and_reductions() -> None:
     stopped = explore(loader(), jobs=2, loader=loader, limits=Limits(depth=4))
     assert stopped.stopped == "depth 4"
     assert stopped.verdict is Verdict.UNKNOWN
-    with pytest.raises(Mistake, match="take one process"):
-        explore(loader(), jobs=2, loader=loader, limits=Limits(judges_liveness=True))
+    with pytest.raises(Mistake, match="takes one process"):
+        explore(loader(), jobs=2, loader=loader, liveness=True)

@@ -6,11 +6,12 @@ import pytest
 
 from quorate.explore.exhaustive import Limits, Result, explore
 from quorate.explore.exhaustive.machine import Waiting, in_order, may_fire
-from quorate.kernel import ms
+from quorate.kernel import Set, ms
 from tests.explore.exhaustive.systems import (
     Alarm,
     Asker,
     Coin,
+    Hasty,
     Heard,
     Keeper,
     Sleeper,
@@ -108,6 +109,14 @@ def test_choices_are_enumerated() -> None:
     assert reached(result, "side") == {"", "heads", "tails", "edge"}
 
 
+def test_a_copy_survives_a_crash_that_cuts_the_arrival() -> None:
+    """n2 answers before it has noted what it was asked, crashes, and is asked again."""
+    both_times = Set(("first", "again"))
+    assert both_times not in reached(explore(scenario(Hasty, crashes=1)), "heard")
+    twice = explore(scenario(Hasty, crashes=1, duplicate=True, channel=2))
+    assert both_times in reached(twice, "heard")
+
+
 def test_a_crash_cuts_a_step_at_every_place() -> None:
     whole = explore(scenario(Writer, nodes=3, timers=1))
     assert whole.progress.states == 1 + 4  # Before; then each of two words heard or not.
@@ -172,16 +181,15 @@ def test_deadlock_is_where_nothing_can_happen_and_not_all_is_done() -> None:
 
 
 def test_eventually_is_judged_on_all_transitions() -> None:
-    live = Limits(judges_liveness=True)
-    good = explore(scenario(Speaker, all_heard), limits=live)
+    good = explore(scenario(Speaker, all_heard), liveness=True)
     assert good.is_exhausted
     assert good.fenced == 0
-    bad = explore(scenario(Speaker, all_heard, drop=True), limits=live)
+    bad = explore(scenario(Speaker, all_heard, drop=True), liveness=True)
     assert bad.violates == "all_heard"
     assert bad.failed is not None
     assert bad.failed.transitions == 1  # One word is lost: that cannot be made good.
     fenced = explore(
-        scenario(Speaker, all_heard, within=lambda node, _: len(node.heard) < 2), limits=live
+        scenario(Speaker, all_heard, within=lambda node, _: len(node.heard) < 2), liveness=True
     )
     assert fenced.is_exhausted
     assert fenced.fenced == 2

@@ -14,6 +14,7 @@ from quorate.explore.exhaustive.space import State
 from quorate.explore.exhaustive.symmetry import Symmetric, renamed
 from quorate.kernel import NodeId
 from quorate.kernel.canonical import fingerprint
+from quorate.scenario.exploration import Exploration
 from quorate.scenario.scenario import Scenario
 
 
@@ -32,7 +33,7 @@ class Keeps(Search):
 def orbits(scenario: Scenario, ids: tuple[NodeId, ...]) -> int:
     """How many states there are up to renaming, found by renaming every one in every way."""
     ready = make_ready(scenario, How())
-    search = Keeps(ready.space, Limits(), None)
+    search = Keeps(ready.space, Limits(), Exploration())
     search.run()
     symmetric = Symmetric(ready.space, ids)  # type: ignore[arg-type]
     mappings = [dict(zip(ids, order, strict=True)) for order in permutations(ids)]

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from quorate.errors import Mistake
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.explore.replay import replay
 from quorate.kernel import Env, Node, Start, Timer, always, eventually, ms, on, sometimes
 from quorate.scenario.schedule import format_schedule, parse_schedule
@@ -163,10 +163,9 @@ def test_a_failure_plays_at_the_times_that_it_had() -> None:
 
 
 def test_whoever_was_down_is_missed_and_comes_back() -> None:
-    limits = Limits(judges_liveness=True)
     watch = scenario(Watch, alone, heard_again, timing="synchronous", timers=None, crashes=1)
-    assert explore(watch, limits=limits).is_exhausted
-    assert explore(replace(watch, recovers=False), limits=limits).violates == "heard_again"
+    assert explore(watch, liveness=True).is_exhausted
+    assert explore(replace(watch, recovers=False), liveness=True).violates == "heard_again"
 
 
 def test_deadlines_decide_and_not_the_order_of_setting() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.verdict import Verdict
 
 ALWAYS = ("nobody_bows_to_a_weaker", "heard_no_stronger")  # They need no synchrony.
@@ -13,7 +13,7 @@ IN_TIME = (*ALWAYS, "answered_nodes_wait", "settled")
 @pytest.mark.parametrize(("crashes", "states", "depth"), [(1, 5_177, 23), (2, 35_634, 28)])
 def test_all_states(crashes: int, states: int, depth: int) -> None:
     """Whoever crashes and comes back, whenever: in the end the strongest coordinates."""
-    result = explore(load(Aim("bully")), crashes=crashes, limits=Limits(judges_liveness=True))
+    result = explore(load(Aim("bully")), crashes=crashes, liveness=True)
     assert result.verdict is Verdict.PASS
     assert (result.progress.states, result.progress.depth) == (states, depth)
 

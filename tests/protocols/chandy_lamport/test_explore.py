@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.kernel import NodeId, Operation
 from quorate.protocols.snapshots.chandy_lamport_scenario import AUDIT
 from quorate.scenario.exploration import Script
@@ -36,8 +36,7 @@ RING: dict[str, Any] = {"fields": {"ring": True}}
 )  # fmt: skip
 def test_all_states(states: int, unreached: list[str], bounds: dict[str, Any]) -> None:
     """No snapshot is wrong, and from every state all of them can end."""
-    limits = Limits(judges_liveness=True)
-    result = explore(load(Aim("chandy-lamport")), limits=limits, **{"eager": False, **bounds})
+    result = explore(load(Aim("chandy-lamport")), liveness=True, **{"eager": False, **bounds})
     assert result.failed is None
     assert result.unreached == unreached
     assert (result.is_exhausted, result.progress.states) == (True, states)

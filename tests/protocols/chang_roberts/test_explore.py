@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.kernel import NodeId
 from quorate.protocols.election.chang_roberts_scenario import ELECT
 from quorate.scenario.exploration import Script
@@ -21,7 +21,7 @@ ALL = asking("n1", "n2", "n3", "n4")
 
 
 def test_the_default_exploration() -> None:
-    result = explore(load(Aim("chang-roberts")), limits=Limits(judges_liveness=True))
+    result = explore(load(Aim("chang-roberts")), liveness=True)
     assert result.verdict is Verdict.PASS
     assert result.progress.states == 975
 
@@ -35,7 +35,7 @@ def test_all_begin(arrangement: tuple[int, ...], states: int) -> None:
         load(Aim("chang-roberts")),
         fields={"arrangement": arrangement},
         scripts=ALL,
-        limits=Limits(judges_liveness=True),
+        liveness=True,
     )
     assert result.verdict is Verdict.PASS
     assert result.progress.states == states
@@ -74,7 +74,7 @@ def test_mutants(mutant: str, claim: str, steps: int) -> None:
 def test_a_number_that_goes_round_for_ever() -> None:
     """Nothing comes to rest, and nobody is elected: only liveness tells."""
     scenario = load(Aim("chang-roberts@own-number-passed-on"))
-    result = explore(scenario, limits=Limits(judges_liveness=True))
+    result = explore(scenario, liveness=True)
     assert result.violates == "everybody_knows"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.kernel import NodeId
 from quorate.scenario.exploration import Script
 from quorate.scenario.workload import ACQUIRE, RELEASE
@@ -33,8 +33,7 @@ ONE_KEEPS_IT = (client("n1"), *(Script((ACQUIRE,), {"server": NodeId(n)}) for n 
 )
 def test_all_states(states: int, bounds: dict[str, Any]) -> None:
     """Nothing fails, everybody is served from every state, and all that should happen does."""
-    limits = Limits(judges_liveness=True)
-    result = explore(load(Aim("lamport-mutex")), limits=limits, **{"eager": False, **bounds})
+    result = explore(load(Aim("lamport-mutex")), liveness=True, **{"eager": False, **bounds})
     assert result.verdict is Verdict.PASS
     assert result.progress.states == states
 

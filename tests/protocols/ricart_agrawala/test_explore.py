@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.kernel import NodeId
 from quorate.scenario.exploration import Script
 from quorate.scenario.workload import ACQUIRE, RELEASE
@@ -34,8 +34,7 @@ ASK: dict[str, Any] = {"fields": {}}
 )
 def test_all_states(states: int, bounds: dict[str, Any]) -> None:
     """Nothing fails, everybody enters from every state, and all that should happen does."""
-    limits = Limits(judges_liveness=True)
-    result = explore(load(Aim("ricart-agrawala")), limits=limits, **{"eager": False, **bounds})
+    result = explore(load(Aim("ricart-agrawala")), liveness=True, **{"eager": False, **bounds})
     assert result.failed is None
     assert result.unreached == ([] if bounds["fields"] else ["permission_kept"])
     assert (result.is_exhausted, result.progress.states) == (True, states)

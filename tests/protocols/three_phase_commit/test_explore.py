@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from quorate.explore.catalogue import Aim, load
-from quorate.explore.exhaustive import Limits, explore
+from quorate.explore.exhaustive import explore
 from quorate.verdict import Verdict
 
 
@@ -16,8 +16,7 @@ from quorate.verdict import Verdict
 def test_crashes(nodes: int, crashes: int, states: int, depth: int) -> None:
     """Whoever crashes, and wherever: those who are up end the transaction, and alike."""
     scenario = load(Aim("three-phase-commit"))
-    limits = Limits(judges_liveness=True)
-    result = explore(scenario, nodes=nodes, crashes=crashes, limits=limits)
+    result = explore(scenario, nodes=nodes, crashes=crashes, liveness=True)
     assert result.verdict is Verdict.PASS
     assert (result.progress.states, result.progress.depth) == (states, depth)
 
@@ -62,7 +61,7 @@ def test_shortest_way_to_a_mistake(mutant: str, claim: str, transitions: int) ->
 @pytest.mark.parametrize("mutant", ["impatient", "no-inquiry"])
 def test_who_never_decides(mutant: str) -> None:
     scenario = load(Aim(f"three-phase-commit@{mutant}"))
-    result = explore(scenario, crashes=1, limits=Limits(judges_liveness=True))
+    result = explore(scenario, crashes=1, liveness=True)
     assert result.violates == "all_decide"
 
 

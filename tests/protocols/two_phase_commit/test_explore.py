@@ -60,7 +60,6 @@ def test_five_participants_are_interchangeable() -> None:
         ("silence-is-yes", "commits_are_prepared", 8),
         ("commit-before-forcing", "coordinator_agrees", 11),
         ("doubt-aborts", "Agreement", 12),
-        ("no-unforced", "coordinator_agrees", 12),
         ("vote-again", "decisions_stand", 8),
     ],
 )
@@ -82,6 +81,13 @@ def test_a_decision_forgotten_takes_two_participants(mutant: str, length: int) -
     assert failed is not None
     assert (failed.property, len(failed.path)) == ("Agreement", length)
     assert explored("abort", f"@{mutant}", nodes=2, timers=1).failed is None
+
+
+def test_a_no_that_is_forgotten() -> None:
+    """It takes a second Prepare, and a coordinator that has forgotten the transaction."""
+    failed = explore(load(Aim("two-phase-commit@no-unforced"))).failed
+    assert failed is not None
+    assert (failed.property, failed.transitions) == ("Agreement", 10)
 
 
 def test_who_looks_sees_locks_that_are_freed_too_early() -> None:

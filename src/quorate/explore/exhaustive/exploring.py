@@ -130,6 +130,8 @@ def explore(
         return _alone(ready, how, fork, report)
     if fork is not None:
         raise Mistake("the neighbourhood of a run is searched by one process: leave out --jobs")
+    if ready.exploration.liveness:
+        raise Mistake("liveness takes one process: --jobs 1")
     told = search_together(loader or partial(load, Aim(scenario.name)), how, jobs, report)
     return _result(ready, how, told, jobs=jobs)
 
@@ -138,7 +140,7 @@ def _alone(
     ready: Ready, how: How, fork: Fork | None, report: Callable[[Progress], None] | None
 ) -> Result:
     kind = SleepSearch if "sleep" in how.reduce else Search
-    search = kind(ready.space, how.limits, ready.exploration.ends)
+    search = kind(ready.space, how.limits, ready.exploration)
     search.run(report)
     schedule = None
     if search.failed is not None:

@@ -179,7 +179,7 @@ class Moves:
             runs = self.machines[slot].arrive(state, sent)
             moves += self._moves("deliver", slot, local, envelope, sent.message, runs)
             if self._exploration.duplicate and self.is_at_risk(envelope):
-                moves += [self._repeat(move) for move in moves if move.kind == "deliver"]
+                moves += [self._repeat(move) for move in moves]
         ways = self.arrivals[local][envelope] = tuple(map(way_of, moves))
         return ways
 

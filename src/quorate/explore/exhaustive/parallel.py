@@ -79,7 +79,7 @@ class Share(Search):
     """One process's share of a search, and its part of the arbitration."""
 
     def __init__(self, ready: Ready, limits: Limits, me: int, jobs: int) -> None:
-        super().__init__(ready.space, limits, ready.exploration.ends)
+        super().__init__(ready.space, limits, ready.exploration)
         self._ready = ready
         self._me, self._jobs = me, jobs
         self._candidates: dict[int, Candidate] = {}
@@ -186,8 +186,8 @@ def search_together(
     limits = how.limits
     if not 1 < jobs <= MOST_JOBS:
         raise Mistake(f"--jobs is 1 to {MOST_JOBS}, not {jobs}")
-    if not limits.is_breadth_first or limits.judges_liveness or limits.keeps_going:
-        raise Mistake("depth-first search, liveness and counting on take one process: --jobs 1")
+    if not limits.is_breadth_first or limits.keeps_going:
+        raise Mistake("depth-first search and counting on take one process: --jobs 1")
     if "sleep" in how.reduce:
         raise Mistake("sleep sets take one process: --jobs 1")
     together = _Together(load, how, jobs)

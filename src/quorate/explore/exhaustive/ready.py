@@ -48,8 +48,6 @@ class Ready(NamedTuple):
 def make_ready(scenario: Scenario, how: How, fork: Fork | None = None) -> Ready:
     """The space of a scenario. Raises Mistake for bounds that make no sense."""
     check_limits(how.limits)
-    if "sleep" in how.reduce and how.limits.judges_liveness:
-        raise Mistake("sleep is not sound for liveness: it leaves out transitions; choose one")
     exploration = changed(fork.exploration if fork else exploration_of(scenario), how.changes)
     if fork is not None and exploration.timing == "synchronous":
         raise Mistake("what might have come next in a run has no times: leave out synchronous")
@@ -155,6 +153,8 @@ def _check_sleep(exploration: Exploration, names: Sequence[str]) -> None:
     why = ""
     if "symmetry" in names:
         why = "moves have other names in the state that stands for an orbit; choose one of the two"
+    elif exploration.liveness:
+        why = "liveness looks at all transitions"
     elif exploration.timing == "synchronous":
         why = "time passes for all nodes at once"
     elif exploration.network == "rpc":

@@ -23,6 +23,7 @@ from quorate.explore.exhaustive.space import Space, State
 from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.exhaustive.way import Way
 from quorate.explore.outcome import DEADLOCK
+from quorate.scenario.exploration import Exploration
 from quorate.simulate.world import collector_at_rest
 
 ROOT = 0xFFFF_FFFF
@@ -41,7 +42,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         memory_bytes: of this process.
         is_breadth_first: else the newest state is expanded first.
         keeps_going: whether to count on when a property has failed.
-        judges_liveness: whether to keep all transitions, and judge `@eventually` properties.
     """
 
     states: int | None = None
@@ -50,7 +50,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     is_breadth_first: bool = True
     keeps_going: bool = False
-    judges_liveness: bool = False
 
 
 class Progress(msgspec.Struct):
@@ -102,21 +101,16 @@ class Search:
         graph: all transitions, where liveness is judged.
     """
 
-    def __init__(
-        self,
-        space: Space | Symmetric,
-        limits: Limits,
-        ends: Callable[[Sequence[object]], bool] | None,
-    ) -> None:
+    def __init__(self, space: Space | Symmetric, limits: Limits, exploration: Exploration) -> None:
         self.space = space
         self.progress = Progress()
         self.failed: Failed | None = None
         self.stopped = ""
         self.reached: set[str] = set()
-        self.graph = Graph(space.moves.eventually) if limits.judges_liveness else None
+        self.graph = Graph(space.moves.eventually) if exploration.liveness else None
         self.visited: set[int] | dict[int, int] = {} if self.graph else set()
         self._limits = limits
-        self._ends = ends
+        self._ends = exploration.ends
         self._moves: Moves = space.moves
         self._memories: Memories = space.memories
         self._hoped = set(range(len(self._moves.sometimes)))

@@ -60,6 +60,7 @@ MUTANTS = (
         section="4.1, phase 2a",
         old="_, value = max(votes, key=lambda vote: vote[0], default=(FIRST, ABORTED))",
         new="_, value = min(votes, key=lambda vote: vote[0], default=(FIRST, ABORTED))",
+        bounds={"crashes": 0, "timers": 2},
     ),
     Mutant(
         name="free-is-yes",
@@ -117,7 +118,8 @@ MUTANTS = (
         section="4.1",
         old="if msg.ballot != self.leading.get(tid, FIRST) or self.log.get(tid) in DECISIONS:",
         new="if self.log.get(tid) in DECISIONS:",
-        needs="many seeds: a report that is late by a ballot of the same leader",
+        needs="explore",
+        bounds={"crashes": 0, "timers": 2},
     ),
     Mutant(
         name="one-instance-commits",

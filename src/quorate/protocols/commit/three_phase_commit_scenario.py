@@ -121,6 +121,7 @@ MUTANTS = (
         section="2, crashes are detected",
         old="env.after(2 * self.round_trip, Silence(tid))",
         new="env.after(self.round_trip // 4, Silence(tid))",
+        bounds={"crashes": 1, "liveness": True},
     ),
     Mutant(
         name="no-one-takes-over",
@@ -135,6 +136,7 @@ MUTANTS = (
         section="4, recovery",
         old="self.ask(Ignorance(tid), env)",
         new="pass",
+        bounds={"crashes": 1, "liveness": True},
     ),
     Mutant(
         name="vote-again",

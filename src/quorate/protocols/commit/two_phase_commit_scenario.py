@@ -47,6 +47,9 @@ def configuration(name: str, presumption: Presumption, **fields: object) -> Conf
 
 HASTY = (ms(3), ms(30))
 
+ONE = Script((Operation("commit", "t"),), {"server": NodeId("n1")})
+"""A client with one transaction."""
+
 MUTANTS = (
     Mutant(
         name="majority-commits",
@@ -143,7 +146,7 @@ MUTANTS = (
         section="departures: duplicates",
         old="if msg.tid in self.log:",
         new="if self.log.get(msg.tid) is COMMITTED:",
-        bounds={"network": "set"},
+        bounds={"duplicate": True},
     ),
     Mutant(
         name="no-unforced",
@@ -153,7 +156,7 @@ MUTANTS = (
         new="unforced = True",
         # Its no forgotten in a crash, a participant would say yes to a second Prepare.
         needs="explore",
-        bounds={"network": "set"},
+        bounds={"duplicate": True, "channel": 2, "timers": 1, "scripts": (ONE,)},
     ),
     Mutant(
         name="locks-freed-when-prepared",
@@ -169,6 +172,7 @@ MUTANTS = (
         section="2, recovery",
         old="if self.log.get(timer.tid) is PREPARED:\n            self.ask(timer.tid, env)",
         new="if False:\n            self.ask(timer.tid, env)",
+        bounds={"timing": "synchronous", "timers": None, "liveness": True},
     ),
     Mutant(
         name="no-second-telling",
@@ -176,6 +180,7 @@ MUTANTS = (
         section="2, recovery",
         old="if timer.tid in self.owing:",
         new="if False:",
+        bounds={"timing": "synchronous", "timers": None, "liveness": True},
     ),
 )
 
@@ -214,7 +219,7 @@ scenario = Scenario(
         nodes=3,
         fields={"presumption": Presumption.COMMIT, "willing": (True, False)},
         scripts=(
-            Script((Operation("commit", "t"),), {"server": NodeId("n1")}),
+            ONE,
             Script((Operation("look", "t"),), {"server": NodeId("n2")}),
         ),
         crashes=1,

@@ -42,6 +42,7 @@ MUTANTS = (
         section="simple quorums",
         old="len(acceptors) + 1 - self.size",
         new="majority(acceptors)",
+        bounds={"fields": {"quorums": Simple(1), "keep": 1}},
     ),
     Mutant(
         name="one-vote-short",

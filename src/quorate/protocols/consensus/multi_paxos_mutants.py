@@ -101,6 +101,7 @@ MUTANTS = (
         section="PMMC figure 6(b)",
         old="if msg.ballot != self.ballot or self.active:",
         new="if self.ballot == NO_BALLOT or self.active:",
+        bounds={"newest_only": False, "slots": 1, "timers": 3},
     ),
     Mutant(
         name="count-stale-votes",
@@ -108,7 +109,7 @@ MUTANTS = (
         section="PMMC figure 6(a)",
         old="if msg.ballot != self.ballot or commander is None:",
         new="if commander is None:",
-        needs="explore",
+        needs="four leaders, one after the other",
     ),
     Mutant(
         name="phase-1-quorum-of-one",

@@ -90,6 +90,7 @@ MUTANTS = (
         section="2.2",
         old="if sum(vote == msg.vote for _, vote in self.votes)",
         new="if sum(vote[1] == msg.vote[1] for _, vote in self.votes)",
+        bounds={"timers": 1},
     ),
     Mutant(
         name="promise-volatile",

@@ -1,11 +1,25 @@
 """Viewstamped Replication with one rule broken at a time: what its campaign has to notice."""
 
+from quorate.kernel import NodeId, Operation
+from quorate.scenario.exploration import Script
 from quorate.scenario.mutant import Mutant
 
 STATE = "vr_state"
 NORMAL = "vr_normal"
 VIEW_CHANGE = "vr_view_change"
 RECOVERY = "vr_recovery"
+
+TWO_VIEWS = {
+    "crashes": 0,
+    "timers": 2,
+    "views": 2,
+    "newest_only": True,
+    "scripts": (
+        Script((Operation("append", "x", "a"),), {"server": NodeId("n1")}),
+        Script((Operation("append", "x", "b"),), {"server": NodeId("n2")}),
+    ),
+}
+"""Two requests, of which each primary may have one that the other does not know."""
 
 MUTANTS: tuple[Mutant, ...] = (
     # Normal operation
@@ -16,6 +30,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=NORMAL,
         old="self.execute(reached[self.quorum - 1], env)",
         new="self.execute(reached[self.quorum - 2], env)",
+        bounds=TWO_VIEWS,
     ),
     Mutant(
         name="accepts-over-a-gap",
@@ -26,6 +41,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            self.fetch(msg.view, env)\n            return\n"
         "        if msg.op_number == self.op_number + 1:",
         new="        if msg.op_number > self.op_number:",
+        bounds=TWO_VIEWS,
     ),
     Mutant(
         name="acknowledges-what-it-lacks",
@@ -35,6 +51,7 @@ MUTANTS: tuple[Mutant, ...] = (
         old="        if msg.op_number > self.op_number + 1:\n            self.fetch(msg.view, env)",
         new="        if msg.op_number > self.op_number + 1:\n"
         "            env.reply(PrepareOk(self.view, msg.op_number))",
+        bounds=TWO_VIEWS,
     ),
     Mutant(
         name="accepts-from-an-old-view",
@@ -89,6 +106,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=NORMAL,
         old="log = self.log.truncate(msg.op_number + 1).extend(msg.entries)",
         new="log = self.log.extend(msg.entries[self.op_number - msg.op_number :])",
+        bounds=TWO_VIEWS,
     ),
     # View changes
     Mutant(
@@ -98,6 +116,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=VIEW_CHANGE,
         old="key=lambda vote: (vote.last_normal, len(vote.log))",
         new="key=lambda vote: len(vote.log)",
+        bounds=TWO_VIEWS,
     ),
     Mutant(
         name="any-log-of-the-latest-view",
@@ -130,6 +149,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=VIEW_CHANGE,
         old="self.view, self.log[:], self.last_normal, self.commit_number, self.incarnations",
         new="self.view, self.log[:], self.view, self.commit_number, self.incarnations",
+        bounds=TWO_VIEWS,
     ),
     Mutant(
         name="starts-a-view-again",

@@ -51,6 +51,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=DISCOVERY,
         old="        if not msg.is_first:\n            return\n",
         new="",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="promises-an-earlier-epoch",
@@ -60,6 +61,7 @@ MUTANTS: tuple[Mutant, ...] = (
         old="        if msg.epoch < self.accepted_epoch:\n            self.look(env)\n"
         "            return\n        is_first = msg.epoch > self.accepted_epoch\n",
         new="        is_first = True\n",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="leads-without-a-promise-of-its-own",
@@ -92,6 +94,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=DISCOVERY,
         old="key=lambda p: (p.current_epoch, last_of(p.history))",
         new="key=lambda p: p.current_epoch",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="its-own-history",
@@ -100,6 +103,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=DISCOVERY,
         old="self.history = Log(best.history, start=1)",
         new="assert best",
+        bounds={"crashes": 1},
     ),
     # Synchronization
     Mutant(
@@ -109,6 +113,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=BROADCAST,
         old="env.reply(AckLeader(msg.epoch, self.last))",
         new="env.send(env.sender, AckLeader(msg.epoch, self.last), ahead=True)",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="takes-over-unpromised",
@@ -117,6 +122,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=BROADCAST,
         old="if msg.epoch != self.accepted_epoch:",
         new="if False:",
+        bounds={"crashes": 1},
     ),
     Mutant(
         name="keeps-its-tail",

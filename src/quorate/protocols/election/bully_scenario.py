@@ -67,6 +67,7 @@ MUTANTS = (
         new="env.multicast(self.stronger()[:1], Election())",
         # Here the strongest repeats its announcement before anybody's patience ends.
         needs="a coordinator that announces itself only once",
+        bounds={"fields": {"beat": ms(10_000), "watch": (ms(20_000), ms(20_000))}},
     ),
     Mutant(
         name="announce-to-all",

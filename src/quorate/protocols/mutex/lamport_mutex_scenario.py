@@ -15,6 +15,11 @@ def all_served(nodes: Sequence[LamportMutex]) -> bool:
     return not any(node.clients for node in nodes)
 
 
+def takes_turns(server: str, times: int = 1) -> Script:
+    """A client of one server that acquires the resource and releases it."""
+    return Script((ACQUIRE, RELEASE) * times, {"server": NodeId(server)})
+
+
 MUTANTS = (
     Mutant(
         name="enter-unheard",
@@ -78,6 +83,7 @@ MUTANTS = (
         section="rule 4",
         old="self.queue -= {stamp for stamp in self.queue if stamp[1] == env.sender}",
         new="self.queue -= {stamp for stamp in self.queue if stamp != self.mine}",
+        bounds={"scripts": (takes_turns("n1"), takes_turns("n2"), takes_turns("n3"))},
     ),
     Mutant(
         name="release-forgets-none",
@@ -137,8 +143,8 @@ scenario = Scenario(
     mutants=MUTANTS,
     exploration=Exploration(
         scripts=(
-            Script((ACQUIRE, RELEASE) * 2, {"server": NodeId("n1")}),
-            Script((ACQUIRE, RELEASE), {"server": NodeId("n2")}),
+            takes_turns("n1", times=2),
+            takes_turns("n2"),
         ),
         eager=True,
         network="fifo",

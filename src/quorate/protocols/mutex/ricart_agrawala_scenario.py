@@ -92,6 +92,7 @@ MUTANTS = (
         section="the algorithm, Outstanding_Reply_Count",
         old="self.permissions - self.deferred if self.keep_permissions else Set()",
         new="self.permissions - self.deferred",
+        bounds={"fields": {"keep_permissions": False}, "out_of_reach": ("permission_kept",)},
     ),
     Mutant(
         name="given-but-kept",

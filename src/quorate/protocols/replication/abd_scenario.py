@@ -8,6 +8,19 @@ from quorate.scenario.mutant import Mutant
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.workload import Workload, unique_writes
 
+READ = Operation("read", "x")
+
+
+def asks(server: str, *operations: Operation) -> Script:
+    """A client of one server."""
+    return Script(operations, {"peers": (NodeId(server),)})
+
+
+def write(value: int) -> Operation:
+    """A write of the one register that is explored."""
+    return Operation("write", "x", value)
+
+
 MUTANTS = (
     Mutant(
         name="no-write-back",
@@ -72,7 +85,7 @@ MUTANTS = (
         section="ABD, communicate",
         old="if not isinstance(phase, Recording) or phase.tag != msg.tag:",
         new="if not isinstance(phase, Recording):",
-        bounds={"network": "multiset"},
+        bounds={"network": "multiset", "scripts": (asks("n1", write(1), write(2)),)},
     ),
     Mutant(
         name="duplicates-counted",
@@ -111,21 +124,16 @@ MUTANTS = (
         section="lossy channels, not in the papers",
         old="if phase is not None and phase.tag == timer.tag:",
         new="if False:",
+        bounds={
+            "network": "multiset",
+            "timing": "synchronous",
+            "timers": None,
+            "drop": True,
+            "liveness": True,
+            "scripts": (asks("n1", write(1)),),
+        },
     ),
 )
-
-READ = Operation("read", "x")
-
-
-def asks(server: str, *operations: Operation) -> Script:
-    """A client of one server."""
-    return Script(operations, {"peers": (NodeId(server),)})
-
-
-def write(value: int) -> Operation:
-    """A write of the one register that is explored."""
-    return Operation("write", "x", value)
-
 
 scenario = Scenario(
     name="abd",

@@ -24,6 +24,13 @@ def all_answered(nodes: Sequence[ChandyLamport]) -> bool:
     return not any(node.recordings or node.asked for node in nodes)
 
 
+def asks(server: str, *operations: Operation) -> Script:
+    """A client of one server."""
+    return Script(operations, {"server": NodeId(server)})
+
+
+ONE_TOKEN = Operation("transfer", None, (0, 1))
+
 MUTANTS = (
     Mutant(
         name="state-recorded-late",
@@ -53,6 +60,7 @@ MUTANTS = (
         section="3.2, marker-receiving rule",
         old="contents = (*recording.channels.get(env.sender, ()), msg.amount)",
         new="contents = (msg.amount,)",
+        bounds={"scripts": (asks("n1", ONE_TOKEN, ONE_TOKEN), asks("n2", AUDIT))},
     ),
     Mutant(
         name="first-channel-not-empty",
@@ -116,6 +124,7 @@ MUTANTS = (
         section="3.1, several snapshots",
         old="snapshot = (self.id, self.begun)",
         new="snapshot = (self.id, 1)",
+        bounds={"scripts": (asks("n1", ONE_TOKEN), asks("n2", AUDIT, AUDIT))},
     ),
     Mutant(
         name="reports-of-a-majority",
@@ -153,9 +162,9 @@ scenario = Scenario(
     mutants=MUTANTS,
     exploration=Exploration(
         scripts=(
-            Script((Operation("transfer", None, (0, 1)),), {"server": NodeId("n1")}),
-            Script((AUDIT,), {"server": NodeId("n2")}),
-            Script((AUDIT,), {"server": NodeId("n3")}),
+            asks("n1", ONE_TOKEN),
+            asks("n2", AUDIT),
+            asks("n3", AUDIT),
         ),
         eager=True,
         network="fifo",
