@@ -297,6 +297,15 @@ def test_it_is_a_key_value_machine_too(script: list[Operation]) -> None:
         assert ours is before or asked.f not in READS
 
 
+@pytest.mark.parametrize("value", [(1, 2), b"x", 2**63, -(2**63) - 1, 1.5])
+def test_what_it_cannot_store_is_not_accepted(value: object) -> None:
+    machine = Keyspace()
+    assert not machine.accepts(Operation("write", "x", value))
+    assert not machine.accepts(Operation("put", "x", value))
+    assert not machine.accepts(Operation("cas", "x", (None, value)))
+    assert not machine.accepts(Operation("fly", "x"))
+
+
 def test_both_ways_act_on_the_same_strings() -> None:
     machine, _ = Keyspace().apply(Operation("write", "x", "text"))
     machine, _ = machine.apply(Operation("write", "n", 41))

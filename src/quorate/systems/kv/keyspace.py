@@ -24,12 +24,8 @@ from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Resu
 from quorate.systems.kv.agenda import agenda_of, is_any_due
 from quorate.systems.kv.content import Content, Entry, Hash, Text, is_large, slot_of
 from quorate.systems.kv.draft import Draft
-from quorate.systems.kv.execution import (
-    EXEC,
-    commands_of,
-    execute,
-    is_executable,
-)
+from quorate.systems.kv.execution import EXEC, commands_of, execute, is_executable
+from quorate.systems.kv.numbers import HIGHEST, LOWEST
 from quorate.systems.kv.table import spec_of
 from quorate.wire.resp import Command
 
@@ -81,7 +77,8 @@ class Keyspace(Machine, frozen=True, gc=False):
 
     def accepts(self, operation: Operation) -> bool:
         if operation.f != "commands":
-            return KeyValue().accepts(operation)
+            given = operation.value if operation.f == "cas" else (operation.value,)
+            return KeyValue().accepts(operation) and all(map(_is_value, given))
         value = operation.value
         if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int:
             return False
@@ -129,7 +126,7 @@ class Keyspace(Machine, frozen=True, gc=False):
 
     def _apply_generic(self, operation: Operation) -> tuple["Keyspace", Result]:
         """An operation of KeyValue, on the string that its key holds."""
-        key = (operation.key or "").encode()
+        key = (operation.key or "").encode(errors="surrogatepass")
         db = Draft(self.content, self.clock, self.clock, self.version + 1)
         entry = db.get(key)
         if isinstance(entry, Hash):
@@ -145,7 +142,8 @@ class Keyspace(Machine, frozen=True, gc=False):
         else:
             if operation.f in ("write", "put"):
                 db.drop(key)  # As SET, these end an expiry that there was.
-            db.put(key, Text(value.encode() if isinstance(value, str) else value, db.version))
+            data = value.encode(errors="surrogatepass") if isinstance(value, str) else value
+            db.put(key, Text(data, db.version))
         return Keyspace(db.finish(), self.clock, db.version), result
 
     def parts(self) -> Sequence[Part]:
@@ -231,6 +229,13 @@ def _content(entries: dict[bytes, Entry], expiries: dict[bytes, int]) -> Content
     by_slot = Map({slot: tuple(keys) for slot, keys in slots.items()})
     large = Set(key for key, entry in entries.items() if is_large(entry))
     return Content(Map(entries), Map(expiries), agenda, by_slot, large)
+
+
+def _is_value(value: object) -> bool:
+    """Whether an operation of KeyValue may store it here."""
+    if isinstance(value, int):
+        return LOWEST <= value <= HIGHEST
+    return value is None or isinstance(value, str)
 
 
 def _as_value(value: bytes | int | bool) -> str | int | bool:
