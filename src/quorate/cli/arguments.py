@@ -20,6 +20,7 @@ COMMANDS = {
     "up": "quorate.cli.up",
     "status": "quorate.cli.up",
     "down": "quorate.cli.up",
+    "admin": "quorate.cli.admin",
     "node": "quorate.cli.node",
     "chaos": "quorate.cli.chaos",
     "demo": "quorate.cli.demo",
@@ -130,6 +131,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     _up_options(command("up", "run a system as a real cluster on this machine"))
     for verb, what in (("status", "how that cluster does"), ("down", "stop that cluster")):
         _dir_option(command(verb, what))
+    _admin_options(command("admin", "change who belongs to that cluster, or who leads it"))
     node = command("node", "run one member of a cluster")
     node.add_argument("--config", metavar="FILE", required=True, help="its node.toml")
     node.add_argument(
@@ -291,6 +293,15 @@ def _check_options(parser: Parser) -> None:
 
 def _dir_option(parser: Parser) -> None:
     parser.add_argument("--dir", metavar="DIR", default="cluster", help="default cluster")
+
+
+def _admin_options(parser: Parser) -> None:
+    parser.add_argument(
+        "action", metavar="ACTION", choices=("add", "remove", "transfer", "restart"),
+        help="add, remove or transfer to MEMBER; restart: every member in turn",
+    )  # fmt: skip
+    parser.add_argument("member", metavar="MEMBER", nargs="?", default="", help="as n4")
+    _dir_option(parser)
 
 
 def _up_options(parser: Parser) -> None:

@@ -27,7 +27,7 @@ def main(options: Namespace) -> int:
         wait_on_leash()
     try:
         kind = StepwiseMember if config.stepwise else Member
-        member = kind(config, system, path.parent)
+        member = kind(config, system, path)
 
         def ready() -> None:
             screen.json({"member": config.member, "client": config.clients})

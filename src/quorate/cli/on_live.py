@@ -5,19 +5,24 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
+from quorate.cli.aim import tell_execution
 from quorate.cli.screen import Screen
 from quorate.errors import Mistake
-from quorate.explore.replay import Replayed
+from quorate.explore.replay import replay
 from quorate.explore.stepwise import play_live
+from quorate.scenario.schedule import read_schedule
 from quorate.verdict import Verdict
 
 
-def play_on_live(replayed: Replayed, options: Namespace, screen: Screen) -> int:
-    """Play what was replayed on a live cluster, and say whether it does the same."""
+def play_on_live(path: Path, options: Namespace, screen: Screen) -> int:
+    """Play a schedule on a live cluster, and say whether it does what the simulator does."""
     if not options.step:
         raise Mistake("--on live plays a schedule event for event: add --step")
     if options.html or options.trace or options.shiviz or options.history:
         raise Mistake("the live run has the trace of the simulated one: ask replay without --on")
+    schedule = read_schedule(path)
+    tell_execution(schedule.scenario, screen)
+    replayed = replay(schedule)
     world, violation = replayed.outcome.world, replayed.outcome.violation
     screen.say(f"{options.file}: {replayed.sentence()}, in the simulator", "bold")
     directory = Path(tempfile.mkdtemp(prefix="quorate-step-"))
@@ -41,7 +46,7 @@ def play_on_live(replayed: Replayed, options: Namespace, screen: Screen) -> int:
         {
             "command": "replay",
             "on": "live",
-            "scenario": replayed.schedule.scenario,
+            "scenario": schedule.scenario,
             "verdict": verdict.value,
             "events": run.events,
             "steps": run.steps,

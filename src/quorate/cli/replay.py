@@ -20,13 +20,17 @@ def main(options: Namespace) -> int:
         from quorate.cli.recorded import replay_recorded
 
         return replay_recorded(path, options, screen)
-    schedule = read_schedule(path)
-    tell_execution(schedule.scenario, screen)
-    replayed = _debugged(schedule, options.pdb, screen) if options.pdb else replay(schedule)
     if options.on == "live":
         from quorate.cli.on_live import play_on_live
 
-        return play_on_live(replayed, options, screen)
+        return play_on_live(path, options, screen)
+    return _replay(path, options, screen)
+
+
+def _replay(path: Path, options: Namespace, screen: Screen) -> int:
+    schedule = read_schedule(path)
+    tell_execution(schedule.scenario, screen)
+    replayed = _debugged(schedule, options.pdb, screen) if options.pdb else replay(schedule)
     outcome = replayed.outcome
     text, again = path.read_text(encoding="utf-8"), command("replay", str(path))
     decisions = schedule.decisions()

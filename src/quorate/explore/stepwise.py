@@ -161,26 +161,8 @@ class Stage:
     async def play(self) -> LiveRun:
         """Play every event of the run, until one parts from it."""
         loop = asyncio.get_running_loop()
-        clients = [id for id in self._world.hosts if id not in self._world.servers]
-        post: list[_Post] = []
-        server = await loop.create_server(lambda: post[0].inbound(), "127.0.0.1", 0)
-        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        count = len(self._world.servers)
-        names = [f"n{index + 1}" for index in range(count)]
-        places = supervisor.create(
-            self._directory,
-            self._name,
-            count,
-            configuration=self._configuration,
-            record="none",
-            stepwise=True,
-            visitors=dict.fromkeys([*names, *map(str, clients)], address),
-        )
-        self._places = {place.name: place for place in places}
-        self._post = _Post(places[0].config.cluster, self._codec, places)
-        post.append(self._post)
-        for id in clients:
-            self._post.clients.add(self._world.hosts[id].fresh)
+        server = await loop.create_server(lambda: self._post.inbound(), "127.0.0.1", 0)
+        places = self._build(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
         try:
             for place in places:
                 supervisor.start(place)
@@ -199,6 +181,26 @@ class Stage:
             for place in places:
                 supervisor.kill(place)
         return self._run
+
+    def _build(self, address: str) -> list[Place]:
+        """The members' folders; all dial `address` for each other, for themselves, and clients."""
+        servers = self._world.servers
+        nodes = self._world.hosts
+        places = supervisor.create(
+            self._directory,
+            self._name,
+            len(servers),
+            configuration=self._configuration,
+            record="none",
+            stepwise=True,
+            visitors=dict.fromkeys(map(str, nodes), address),
+        )
+        self._places = {place.name: place for place in places}
+        self._post = _Post(places[0].config.cluster, self._codec, places)
+        for id, host in nodes.items():
+            if id not in servers:
+                self._post.clients.add(host.fresh)
+        return places
 
     async def _play(self, record: Record) -> None:
         if record.kind == "fault":

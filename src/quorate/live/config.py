@@ -41,6 +41,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One member's configuration.
 
     Attributes:
+        members: where each one is reached by the others, this one included.
+        founders: those with whom the cluster began; none for all members. Who came later is in it
+            by the protocol's own changes.
         configuration: which of the system's settings to run; "" for the first.
         record: which steps to record: all, so that they can be run again; a sample of them, each
             run twice on the spot; or none.
@@ -60,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     data: str
     clients: str
     members: dict[str, str]
+    founders: list[str] = []
     configuration: str = ""
     record: Literal["all", "sample", "none"] = "sample"
     via: dict[str, str] = {}
@@ -97,6 +101,9 @@ def _check(config: Config, where: str) -> None:
     if config.member not in config.members:
         names = ", ".join(config.members)
         raise Mistake(f"{where}: members has no {config.member!r:.80}; it has {names}")
+    strangers = sorted(set(config.founders) - set(config.members))
+    if strangers:
+        raise Mistake(f"{where}: founders names {strangers[0]!r:.80}, which is no member")
     unknown = sorted(set(config.via) - set(config.members))
     if unknown:
         raise Mistake(f"{where}: via names {unknown[0]!r:.80}, which is no member")
@@ -182,7 +189,7 @@ def tell_failures(context: ssl.SSLContext, tell: Callable[[str], None]) -> None:
 
 
 def to_toml(values: dict[str, Any]) -> str:
-    """Settings as TOML: texts, truth values, and tables of texts."""
+    """Settings as TOML: texts, truth values, lists of texts, and tables of these."""
     lines = [f"{key} = {_toml(v)}" for key, v in values.items() if not isinstance(v, dict)]
     for key, table in values.items():
         if isinstance(table, dict):
@@ -190,5 +197,20 @@ def to_toml(values: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: str | bool) -> str:
+def write_config(path: Path, config: Config) -> None:
+    """Put a configuration in place of the one in the file, whole. Raises Mistake."""
+    given = {
+        key: value
+        for key, value in msgspec.to_builtins(config).items()
+        if value is not None and value != {} and value != []
+    }
+    new = path.with_name(f"{path.name}.new")
+    try:
+        new.write_text(to_toml(given), "utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise Mistake(f"{path}: {error.strerror}") from error
+
+
+def _toml(value: str | bool | list[str]) -> str:
     return msgspec.json.encode(value).decode()

@@ -17,6 +17,7 @@ from quorate import __version__
 from quorate.errors import Mistake
 from quorate.kernel.node import Node
 from quorate.kernel.values import NodeId
+from quorate.live.administration import Administration, Answer, Question
 from quorate.live.chaos.within import BentDisk, Within
 from quorate.live.clock import Clock
 from quorate.live.codec import Codec, Undecodable
@@ -78,16 +79,21 @@ class Member:
 
     host_kind: ClassVar[type[Host]] = Host
 
-    def __init__(self, config: Config, system: System, base: Path) -> None:
-        """Recover what the disk holds. Raises Mistake or StorageFailed."""
+    def __init__(self, config: Config, system: System, path: Path) -> None:
+        """Recover what the disk holds; `path` is where the configuration is written.
+
+        Raises Mistake or StorageFailed.
+        """
+        base = path.parent
         self.config = config
+        self.path = path
         self.system = system
         self._base = base
         self.data = base / config.data
         self.log = Log(config.member, config.log)
         me = NodeId(config.member)
-        ids = tuple(NodeId(member) for member in config.members)
-        fresh = system.server(config.configuration, me, ids)
+        founders = tuple(NodeId(member) for member in config.founders or config.members)
+        fresh = system.server(config.configuration, me, founders)
         codec = Codec((system.scenario.node, system.client), system.modules)
         identity = f"{config.cluster}/{config.member}"
         self.clock = Clock()
@@ -100,9 +106,10 @@ class Member:
         self.server: Hosted = self.host.add(self.disk.node, self.disk.durable)
         self.recorder = self.host.recorder = self._recorder()
         self.disk.follow(lambda: self.server.node)
-        front = system.front(config.password, self.facts)
-        self.door = Door(self.host, front, config.member, self.disk.incarnation, MOST_CLIENTS)
-        self.door.peers = (me, *(id for id in ids if id != me))
+        self.front = system.front(config.password, self.facts)
+        self.door = Door(self.host, self.front, config.member, self.disk.incarnation, MOST_CLIENTS)
+        self.door.peers = (me, *(NodeId(name) for name in config.members if name != me))
+        self._administration = Administration(self)
         self.inbound: set[Inbound] = set()
         self.heard: Counter[str] = Counter()
         self.telemetry = Telemetry(self)
@@ -119,7 +126,7 @@ class Member:
             config.system,
             config.configuration,
             config.member,
-            tuple(config.members),
+            tuple(config.founders or config.members),
             disk.incarnation,
             disk.durable.whole(disk.node),
             {name: codec.named_bytes(value) for name, value in disk.stored.items()},
@@ -196,17 +203,27 @@ class Member:
             if context is not None:
                 tell_failures(context, self._refused)
         hello = own_hello(config.cluster, config.member, self.disk.incarnation)
-        members = frozenset((*config.members, *config.visitors))
 
-        def inbound() -> Inbound:
-            return Inbound(hello, lambda: members, self._receive, self._refused)
+        def members() -> frozenset[str]:
+            return frozenset((*self.config.members, *config.visitors))
 
+        def connect(name: str, address: str) -> None:
+            known = self._links.links.get(name)
+            if known is not None:
+                known.address = parse_address(address, name)
+                return
+            link = self._links.links[name] = Link(hello, name, parse_address(address, name), dial)
+            link.changed = self.telemetry.link_changed
+            link.start()
+
+        self.connect = connect
         for name, text in (config.members | config.visitors).items():
             if name != config.member or name in config.visitors:
-                address = parse_address(config.via.get(name, text), name)
-                link = self._links.links[name] = Link(hello, name, address, dial)
-                link.changed = self.telemetry.link_changed
-                link.start()
+                connect(name, config.via.get(name, text))
+
+        def inbound() -> Inbound:
+            return Inbound(hello, members, self._receive, self._refused)
+
         return [
             await _serve(loop, inbound, config.members[config.member], serve),
             await _serve(loop, lambda: Connection(self.door), config.clients, clients),
@@ -225,13 +242,19 @@ class Member:
                     continue
                 deliver(frame.source, frame.target, message, frame.origin)
             elif frame.kind == ASK:
-                inbound.answer(ANSWER, msgspec.json.encode(self.answer(bytes(frame.payload))))
+                self.answer(bytes(frame.payload), _answering(inbound))
 
-    def answer(self, question: bytes) -> dict[str, Any]:
-        """What an operator is told, or has done."""
-        if self._within is not None and b'"bend"' in question:
-            return self._within.obey(question)
-        return self.status()
+    def answer(self, data: bytes, answer: Answer) -> None:
+        """Tell an operator what he asks, or do it first."""
+        try:
+            question = msgspec.json.decode(data, type=Question)
+        except msgspec.DecodeError as error:
+            answer({"error": f"this is no question: {error}"})
+            return
+        if question.ask == "bend" and self._within is not None:
+            answer(self._within.obey(data))
+        else:
+            self._administration.take(question, answer)
 
     def status(self) -> dict[str, Any]:
         """Facts about this member, for people and for metrics."""
@@ -303,6 +326,10 @@ class Member:
         """A step or a sync has raised: a member that may be wrong must not go on."""
         error = context.get("exception")
         self._stop(error or RuntimeError(context["message"]))
+
+
+def _answering(inbound: Inbound) -> Answer:
+    return lambda told: inbound.answer(ANSWER, msgspec.json.encode(told))
 
 
 async def _serve(

@@ -15,6 +15,7 @@ from quorate.kernel.canonical import fingerprint
 from quorate.kernel.env import Store
 from quorate.kernel.node import BatchEnd, Message, Operation, Stored, Timer
 from quorate.kernel.values import Map, NodeId
+from quorate.live.administration import Answer
 from quorate.live.clock import Clock
 from quorate.live.codec import Undecodable
 from quorate.live.host import Disk, Host, Hosted
@@ -247,18 +248,18 @@ class StepwiseMember(Member):
         assert isinstance(self.host, StepwiseHost)
         self.host.first = (self.disk.incarnation > 1, self.disk.stored)
 
-    def answer(self, question: bytes) -> dict[str, Any]:
-        """Carry out a command, or tell the status."""
+    def answer(self, data: bytes, answer: Answer) -> None:
+        """Carry out a command, or answer a question."""
         assert isinstance(self.host, StepwiseHost)
         try:
-            command = msgspec.json.decode(question, type=Command)
-        except msgspec.ValidationError:
-            if b'"fields"' in question:
-                return self._fields()
-            return super().answer(question)
-        except msgspec.DecodeError as error:
-            return {"wrong": str(error)}
-        return self.host.do(command)
+            command = msgspec.json.decode(data, type=Command)
+        except msgspec.DecodeError:
+            if b'"fields"' in data:
+                answer(self._fields())
+            else:
+                super().answer(data, answer)
+        else:
+            answer(self.host.do(command))
 
     def _fields(self) -> dict[str, Any]:
         """The fingerprint of each field of the server."""

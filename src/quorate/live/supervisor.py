@@ -15,7 +15,14 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.live.config import Config, parse_address, read_config, tls_contexts, to_toml
+from quorate.live.config import (
+    Config,
+    parse_address,
+    read_config,
+    tls_contexts,
+    to_toml,
+    write_config,
+)
 from quorate.live.operator import Operator, Unreachable
 
 CONFIG = "node.toml"
@@ -98,6 +105,28 @@ def create(
         except OSError as error:
             raise Mistake(f"{directory / name}: {error.strerror}") from error
     return find(directory)
+
+
+def enlarge(places: list[Place], name: str) -> Place:
+    """A folder for one more member, configured as the others are. Raises Mistake if it exists."""
+    ports = _free_ports(2)
+    config = places[0].config
+    directory = places[0].directory.with_name(name)
+    members = config.members | {name: f"127.0.0.1:{next(ports)}"}
+    joined = msgspec.structs.replace(
+        config,
+        member=name,
+        members=members,
+        founders=config.founders or list(config.members),
+        clients=f"127.0.0.1:{next(ports)}",
+        metrics="",
+    )
+    try:
+        directory.mkdir()
+    except OSError as error:
+        raise Mistake(f"{directory}: {error.strerror}") from error
+    write_config(directory / CONFIG, joined)
+    return Place(name, directory, joined)
 
 
 def find(directory: Path) -> list[Place]:

@@ -1,0 +1,105 @@
+"""`quorate admin`: who belongs to a cluster on this machine, and who leads it, while it works."""
+
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from quorate.cli.screen import Screen
+from quorate.errors import Mistake
+from quorate.live import supervisor
+from quorate.live.operator import Unreachable
+from quorate.live.supervisor import Place
+
+PATIENCE_SECONDS = 60.0
+
+
+def main(options: Namespace) -> int:
+    """Do what is asked, while clients work."""
+    screen = Screen(options.json)
+    places = supervisor.find(Path(options.dir))
+    known = {place.name: place for place in places}
+    if options.action == "restart":
+        _restart(places, screen)
+    elif not options.member:
+        raise Mistake(f"{options.action} which member? There are {', '.join(known)}")
+    elif options.action == "add":
+        if options.member in known:
+            raise Mistake(f"{options.member} is there already; remove it first, and its folder")
+        _add(places, options.member, screen)
+    elif options.member not in known:
+        raise Mistake(f"there is no member {options.member}; there are {', '.join(known)}")
+    elif options.action == "remove":
+        _remove(places, known[options.member], screen)
+    else:
+        _operate(places, "transfer", options.member)
+        screen.say(f"{options.member} leads")
+    screen.json({"command": "admin", "action": options.action, "member": options.member})
+    return 0
+
+
+def _add(places: list[Place], name: str, screen: Screen) -> None:
+    """Start it, let it catch up as a learner, and let it vote."""
+    place = supervisor.enlarge(places, name)
+    supervisor.start(place)
+    _await_answer(place)
+    for other in places:
+        _ask(other, {"ask": "meet", "member": name, "address": place.config.members[name]})
+    _operate(places, "add-learner", name)
+    screen.say(f"{name} learns; its clients connect to {place.clients}")
+    _operate(places, "promote", name)
+    screen.say(f"{name} votes")
+
+
+def _remove(places: list[Place], place: Place, screen: Screen) -> None:
+    """Let the others decide without it, and stop it if it runs. Its folder stays."""
+    others = [other for other in places if other is not place]
+    _operate(others, "remove", place.name)
+    supervisor.stop([place])
+    screen.say(f"{place.name} is no member any more; {place.directory} can go")
+
+
+def _restart(places: list[Place], screen: Screen) -> None:
+    """Each member in turn: a leader hands over first, so that no write waits for an election."""
+    for place in places:
+        others = [other for other in places if other is not place]
+        if others and supervisor.status(place).get("role") == "leader":
+            _operate(places, "transfer", others[0].name)
+        supervisor.stop([place])
+        supervisor.start(place)
+        _await_answer(place)
+        supervisor.await_ready([other for other in places if other.pid() is not None])
+        screen.say(f"{place.name} is back")
+
+
+def _operate(places: list[Place], f: str, key: str) -> None:
+    """Have an operation done, by whichever member answers: these may be asked for twice."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    why = "no member runs"
+    while time.monotonic() < deadline:
+        for place in places:
+            if place.pid() is None:
+                continue
+            answer = _ask(place, {"ask": "operate", "f": f, "key": key})
+            if answer.get("status") == "ok" and answer.get("value") == "True":
+                return
+            if answer.get("status") == "fail":
+                raise Mistake(f"{f} {key}: the cluster refuses: it makes no sense for its members")
+            why = answer.get("error", "not yet")
+        time.sleep(0.1)
+    raise Mistake(f"{f} {key} was not done within {PATIENCE_SECONDS:g} s: {why}")
+
+
+def _ask(place: Place, question: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return place.ask(question)
+    except Unreachable as error:
+        return {"error": f"{place.name} does not answer: {error}"}
+
+
+def _await_answer(place: Place) -> None:
+    deadline = time.monotonic() + supervisor.READY_SECONDS
+    while "error" in supervisor.status(place):
+        if place.pid() is None or time.monotonic() > deadline:
+            raise Mistake(f"{place.name} does not start: {place.last_words()}")
+        time.sleep(0.05)
