@@ -93,7 +93,8 @@ class Within:
             disk.fail = bend.fail
         return {
             "now": clock.now(),
-            "wall": clock.wall(),
+            "true": time.monotonic_ns(),
+            "off": clock.wall() - time.time_ns(),
             "slowed": disk.slowed,
             "failed": disk.failed,
         }

@@ -1,0 +1,181 @@
+"""What strikes when: the seed decides, stroke by stroke, and every stroke proves that it bit.
+
+Kinds come round by round, each in every round, so that a short run meets all of them. Those that
+take members away come one after the other, and never take more than the cluster survives, unless
+they take all for a moment; those that only make it hard go on beside them.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from quorate.errors import Mistake
+from quorate.live.chaos import strokes
+from quorate.live.chaos.crew import Ended
+from quorate.live.chaos.strokes import Broke, Draw, Proof, Stage, Stroke, bend
+from quorate.live.chaos.voters import bounce
+from quorate.live.operator import Unreachable
+
+HEAVY: dict[str, tuple[Stroke, ...]] = {
+    "kill": (strokes.kill, bounce, bounce),
+    "power-cut": (strokes.power_cut,),
+    "pause": (strokes.pause,),
+    "partition": (strokes.partition,),
+    "disk": (strokes.disk,),
+}
+LIGHT: dict[str, tuple[Stroke, ...]] = {
+    "delay": (strokes.delay,),
+    "loss": (strokes.loss,),
+    "clock": (strokes.clock,),
+    "slow-disk": (strokes.slow,),
+}
+KINDS = (*HEAVY, *LIGHT)
+"""All kinds of faults that a live cluster can be struck by."""
+LONGEST_STROKE = 10.0
+"""Seconds before the end, at which what has not bitten yet is tried once more."""
+
+
+RECOVERY_SECONDS = 3.0
+
+
+class Struck(msgspec.Struct, frozen=True):
+    """One stroke: when in seconds, how, and what came of it."""
+
+    at: float
+    kind: str
+    stroke: str
+    bit: bool
+    words: str
+
+
+class Nemesis:
+    """Strikes until its time is over.
+
+    Attributes:
+        struck: every stroke, in the order of their ends.
+        broke: what the cluster did that no cluster may; "" if nothing.
+        leaders: who has led, by term.
+    """
+
+    def __init__(
+        self, stage: Stage, kinds: tuple[str, ...], seed: int, tell: Callable[[Struck], None]
+    ) -> None:
+        self.struck: list[Struck] = []
+        self.broke = ""
+        self.leaders: set[tuple[int, str]] = set()
+        self._stage = stage
+        self._kinds = kinds
+        self._seed = seed
+        self._tell = tell
+        self._start = time.monotonic()
+        self._light: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def injected(self) -> Counter[str]:
+        """How many strokes there were, by kind."""
+        return Counter(one.kind for one in self.struck)
+
+    @property
+    def bit(self) -> Counter[str]:
+        """How many of them are proved to have bitten."""
+        return Counter(one.kind for one in self.struck if one.bit)
+
+    async def run(self, seconds: float, over: asyncio.Event) -> None:
+        """Strike for so long, or until it is over; then everything is whole again."""
+        self._start = time.monotonic()
+        watch = asyncio.create_task(self._watch(over))
+        try:
+            async with asyncio.timeout(seconds + 2 * LONGEST_STROKE):
+                await self._rounds(seconds, over)
+        except TimeoutError:
+            pass  # What is left is made whole by whoever called us.
+        finally:
+            for task in (watch, *self._light.values()):
+                task.cancel()
+            await asyncio.gather(watch, *self._light.values(), return_exceptions=True)
+
+    async def _rounds(self, seconds: float, over: asyncio.Event) -> None:
+        number = 0
+        while not over.is_set() and self._elapsed() < seconds:
+            draw = Draw(self._seed, f"round {number}")
+            left = seconds - self._elapsed()
+            kinds = self._kinds
+            if number and left < LONGEST_STROKE:
+                kinds = tuple(kind for kind in kinds if not self.bit[kind]) or kinds
+            for kind in draw.shuffled(kinds):
+                if over.is_set() or self._elapsed() > seconds:
+                    break
+                self._stage.crew.prepare()
+                await asyncio.sleep(draw.seconds(0, 0.5))
+                label = f"{number} {kind}"
+                if kind in LIGHT:
+                    if kind in self._light:
+                        await self._light[kind]
+                    self._light[kind] = asyncio.create_task(self._strike(kind, label, over))
+                else:
+                    await self._strike(kind, label, over)
+            number += 1
+        await asyncio.gather(*self._light.values())
+
+    async def _strike(self, kind: str, label: str, over: asyncio.Event) -> None:
+        draw = Draw(self._seed, f"stroke {label}")
+        choices = {**HEAVY, **LIGHT}[kind]
+        stroke = draw.of(choices if len(self._stage.names) > 2 else choices[:1])
+        if draw.chance(75):  # Else strike while it has not recovered from the last one.
+            await self._stage.ledger.acknowledged(RECOVERY_SECONDS)
+        at = self._elapsed()
+        try:
+            proof = await stroke(self._stage, draw)
+        except (Unreachable, Mistake) as error:
+            proof = Proof(False, f"no answer: {error}")
+        except Ended as error:
+            proof = Proof(False, "a member is lost")
+            self._end(f"no_member_ends: {error}", over)
+        except Broke as error:
+            proof = Proof(True, str(error))
+            self._end(str(error), over)
+        struck = Struck(round(at, 2), kind, stroke.__name__, proof.bit, proof.words)
+        self.struck.append(struck)
+        self._tell(struck)
+
+    def _end(self, why: str, over: asyncio.Event) -> None:
+        self.broke = self.broke or why
+        over.set()
+
+    async def _watch(self, over: asyncio.Event) -> None:
+        """See who leads, and whether somebody ends by himself."""
+        crew, looks = self._stage.crew, 0
+        while not over.is_set():
+            why = crew.ended()
+            if why:
+                self._end(f"no_member_ends: {why}", over)
+            if looks % 5 == 0:
+                names = [name for name in self._stage.names if name not in crew.down]
+                facts = await asyncio.gather(*map(crew.status, names))
+                for name, fact in zip(names, facts, strict=True):
+                    if fact is not None and fact.get("role") == "leader":
+                        self.leaders.add((fact.get("current_term", 0), name))
+            looks += 1
+            await asyncio.sleep(0.05)
+
+    async def calm(self) -> None:
+        """Make everything whole: all links, all members, all clocks and disks. Raises Ended."""
+        crew = self._stage.crew
+        self._stage.network.calm()
+        for name in self._stage.names:
+            if crew.is_alive(name):
+                crew.resume(name)
+                crew.down.discard(name)
+            else:
+                crew.start(name)
+        for name in self._stage.names:
+            await crew.up(name)
+            with contextlib.suppress(Unreachable):
+                await bend(crew, name, rate_ppm=0, step=0, slow=0.0, fail="")
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._start

@@ -1,0 +1,191 @@
+"""A chaos run from start to end: a fresh cluster, clients, faults; then peace, and judgement."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from quorate.check import Budget, check_history, model_named
+from quorate.errors import Mistake
+from quorate.live import supervisor
+from quorate.live.chaos.clients import Client, Ledger
+from quorate.live.chaos.crew import Crew, Ended
+from quorate.live.chaos.dialect import Dialect
+from quorate.live.chaos.nemesis import Nemesis, Struck
+from quorate.live.chaos.proxy import Network
+from quorate.live.chaos.report import LEAST_OPERATIONS, Report, judge
+from quorate.live.chaos.strokes import Stage
+from quorate.live.config import parse_address
+from quorate.live.supervisor import CONFIG, Place
+
+READ_SECONDS = 30.0
+"""How long after the heal every key must have been read."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run.
+
+    Attributes:
+        system: a SYSTEM, or a NAME, as for `quorate up`.
+        kinds: of faults.
+        rate: operations a second, of all clients together.
+        budget: of the checker.
+    """
+
+    system: str
+    nodes: int
+    kinds: tuple[str, ...]
+    seconds: float
+    seed: int
+    directory: Path
+    dialect: Dialect
+    clients: int = 10
+    rate: int = 400
+    configuration: str = ""
+    record: str = "none"
+    budget: Budget = Budget(10**12, 120.0)
+
+
+Tell = Callable[[Struck], None]
+
+
+class Run:
+    """One run, to be looked at and tampered with by tests before it starts.
+
+    Attributes:
+        ledger: what the clients have seen.
+        stage: what is struck, once the cluster is up.
+    """
+
+    def __init__(self, plan: Plan, tell: Tell = lambda struck: None) -> None:
+        self.plan = plan
+        self.ledger = Ledger()
+        self.stage: Stage
+        self.tamper: Callable[[Run], None] = lambda run: None
+        self._tell = tell
+        self._over = asyncio.Event()
+        self._is_interrupted = False
+
+    async def play(self) -> Report:
+        """Run it all. Raises Mistake if the cluster does not even start."""
+        plan = self.plan
+        network = Network([f"n{index + 1}" for index in range(plan.nodes)], plan.seed)
+        try:
+            crew = Crew(await _cluster(plan, network))
+            try:
+                return await self._on(Stage(crew, network, self.ledger, (plan.nodes - 1) // 2))
+            finally:
+                crew.end()
+        finally:
+            network.close()
+
+    async def _on(self, stage: Stage) -> Report:
+        plan, crew = self.plan, stage.crew
+        loop = asyncio.get_running_loop()
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(kind, self._interrupt)
+        self.stage = stage
+        crew.prepare()
+        for name in stage.names:
+            crew.start(name)
+        await asyncio.to_thread(supervisor.await_ready, list(crew.places.values()))
+        self.tamper(self)
+        nemesis = Nemesis(self.stage, plan.kinds, plan.seed, self._tell)
+        started = time.monotonic()
+        await self._storm(nemesis)
+        unread = await self._peace(nemesis)
+        return self._report(nemesis, unread, time.monotonic() - started)
+
+    def _interrupt(self) -> None:
+        self._is_interrupted = True
+        self._over.set()
+
+    async def _storm(self, nemesis: Nemesis) -> None:
+        """Clients, while faults strike."""
+        plan = self.plan
+        clients = [self._client(number) for number in range(plan.clients)]
+        silence = asyncio.Event()
+        interval = plan.clients / plan.rate
+        tasks = [asyncio.create_task(client.run(interval, silence)) for client in clients]
+        try:
+            if plan.kinds:
+                await nemesis.run(plan.seconds, self._over)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(plan.seconds):
+                        await self._over.wait()
+        finally:
+            silence.set()
+            await asyncio.gather(*tasks)
+
+    def _client(self, number: int) -> Client:
+        addresses = [place.clients for place in self.stage.crew.places.values()]
+        return Client(number, self.ledger, self.plan.dialect, addresses, self.plan.seed)
+
+    async def _peace(self, nemesis: Nemesis) -> list[str]:
+        """Heal, and read everything back; which keys could not be read."""
+        if nemesis.broke:
+            return []
+        try:
+            await nemesis.calm()
+        except Ended as error:
+            nemesis.broke = f"no_member_ends: {error}"
+            return []
+        keys, count = self.ledger.keys(), self.plan.clients
+        clients = [self._client(count + number) for number in range(count)]
+        until = time.monotonic() + READ_SECONDS
+        reads = [client.read(keys[n::count], until) for n, client in enumerate(clients)]
+        return [key for unread in await asyncio.gather(*reads) for key in unread]
+
+    def _report(self, nemesis: Nemesis, unread: list[str], seconds: float) -> Report:
+        plan, history = self.plan, self.ledger.history
+        result = check_history(history, model_named("kv"), plan.budget)
+        least = min(LEAST_OPERATIONS * plan.clients, int(plan.rate * plan.seconds / 4))
+        verdict, reasons = judge(
+            result, plan.kinds, nemesis.bit, least, nemesis.broke, unread, self._is_interrupted
+        )
+        ways = self.stage.network.ways.values()
+        counted = ("arrived", "forwarded", "cut", "lost", "doubled", "late", "refused")
+        return Report(
+            system=plan.system,
+            nodes=plan.nodes,
+            clients=plan.clients,
+            seed=plan.seed,
+            seconds=round(seconds, 1),
+            verdict=verdict,
+            reasons=reasons,
+            operations=dict(self.ledger.counts),
+            injected=dict(nemesis.injected),
+            bit=dict(nemesis.bit),
+            struck=nemesis.struck,
+            leaders=len(nemesis.leaders),
+            dropped=self.stage.dropped,
+            frames={name: sum(getattr(way, name) for way in ways) for name in counted},
+            history=history,
+            explanation=result.explanation,
+            steps=result.steps,
+        )
+
+
+async def _cluster(plan: Plan, network: Network) -> list[Place]:
+    """The directory of a fresh cluster, whose members dial each other through the network."""
+    if supervisor.exists(plan.directory):
+        raise Mistake(f"{plan.directory} holds a cluster; chaos wants a fresh one")
+    via = await network.listen()
+    settings: dict[str, str | bool] = {"chaos": True, "record": plan.record}
+    if plan.configuration:
+        settings["configuration"] = plan.configuration
+    places = supervisor.create(plan.directory, plan.system, plan.nodes, **settings)
+    for place in places:
+        table = "".join(f'{name} = "{address}"\n' for name, address in via[place.name].items())
+        with (place.directory / CONFIG).open("a", encoding="utf-8") as file:
+            file.write(f"\n[via]\n{table}")
+    places = supervisor.find(plan.directory)
+    for way in network.ways.values():
+        way.address = parse_address(places[0].config.members[way.target], way.target)
+    return places

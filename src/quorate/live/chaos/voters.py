@@ -1,0 +1,117 @@
+"""The stroke against voters: whoever forgets what he has promised is found out.
+
+Two halves of a cluster have one member in common, and both stand for election. The voter gives one
+half its word, dies at once, and comes back to hear the other half first. Frames that it has not
+heard yet wait for it. Nothing here knows a protocol: a promise is an answer that was written down.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from quorate.live.chaos.proxy import Way
+from quorate.live.chaos.strokes import Draw, Proof, Stage, synced
+
+MOST_LATE = 0.03
+"""Seconds that a frame between a half and the voter may take."""
+ANSWER_SECONDS = 0.12
+"""Within them a voter that is up has answered what it is asked."""
+PATIENCE = 1.0
+"""Seconds that an election may take until the voter is asked, and until it has answered."""
+
+
+async def bounce(stage: Stage, draw: Draw) -> Proof:
+    """Kill the one voter that two halves have in common, right after it has promised something."""
+    crew, network = stage.crew, stage.network
+    voter = await crew.leader() or draw.of(stage.names)
+    others = draw.shuffled([name for name in stage.names if name != voter])
+    first, second = others[: len(others) // 2], others[len(others) // 2 :]
+    cuts, links = network.between(first, second), network.of(voter)
+    for way in cuts:
+        way.set(block="drop")
+    for way in links:
+        way.set(delay=(0.0, draw.seconds(0.0, MOST_LATE)), outlasts=True)
+    deaths = 0
+    try:
+        for _ in range(draw.between(1, 2)):
+            deaths += await _die_between(stage, voter, first, second)
+            first, second = second, first
+        await asyncio.sleep(draw.seconds(0.3, 1.0))  # Those who lead now serve clients.
+    finally:
+        for way in (*cuts, *links):
+            way.set(block="", delay=(0.0, 0.0), outlasts=False)
+    return Proof(deaths > 1, f"{voter} died {deaths} times while two halves elected")
+
+
+async def _die_between(
+    stage: Stage, voter: str, first: Sequence[str], second: Sequence[str]
+) -> int:
+    """Let the voter die, promise the first half something, die, and hear the second; its deaths."""
+    crew, ways = stage.crew, stage.network.of(voter)
+    from_first = [way for way in ways if way.source in first]
+    from_second = [way for way in ways if way.source in second]
+    to_first = [way for way in ways if way.target in first]
+    journal = crew.data(voter) / "journal"
+    crew.strike(voter)
+    deaths = int(await crew.gone(voter))
+    with _held(from_first + from_second):  # Both halves ask; the voter hears them together.
+        crew.start(voter)
+        await asyncio.gather(crew.up(voter), _spoken(from_first), _spoken(from_second))
+        await asyncio.sleep(MOST_LATE)  # What they ask is due by now.
+        written = synced(journal)
+    with _held(from_second):
+        has_promised = await _spoken(to_first, lambda: synced(journal) > written)
+        if has_promised:
+            crew.strike(voter)
+            for name in second:
+                crew.pause(name)  # Or it would ask for something else by now.
+    if has_promised:
+        with _held(from_first):
+            try:
+                deaths += await crew.gone(voter)
+                crew.start(voter)
+                await crew.up(voter)
+                await asyncio.sleep(ANSWER_SECONDS)
+            finally:
+                for name in second:
+                    crew.resume(name)
+            await asyncio.sleep(2 * ANSWER_SECONDS)
+    return deaths
+
+
+@contextmanager
+def _held(ways: Sequence[Way]) -> Iterator[None]:
+    """Let nothing pass by these ways in here; it passes afterwards."""
+    for way in ways:
+        way.set(block="hold")
+    try:
+        yield
+    finally:
+        for way in ways:
+            way.set(block="")
+
+
+async def _spoken(ways: Sequence[Way], when: Callable[[], bool] = lambda: True) -> bool:
+    """Wait until a member speaks to another by one of these ways, when that holds; whether it did.
+
+    What clients of theirs have to say does not count.
+    """
+    done = asyncio.Event()
+
+    def watch(way: Way) -> Callable[[list[bytes]], None]:
+        def sent(frames: list[bytes]) -> None:
+            if any(map(way.is_between_members, frames)) and when():
+                done.set()
+
+        return sent
+
+    for way in ways:
+        way.on_frames = watch(way)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await done.wait()
+    finally:
+        for way in ways:
+            way.on_frames = None
+    return done.is_set()
