@@ -1,12 +1,13 @@
 """What travels between processes, sans-IO: length-prefixed, checksummed frames, and the hello.
 
     u32 length of all that follows     u32 CRC-32 of all that follows the checksum
-    u8 kind     u16 length of the route     u64 origin     route     payload
+    u8 kind     u16 length of the route     u32 sequence     u64 origin     route     payload
 
 The route is an array of the sending and the receiving node, encoded once for each pair; the origin
-is the number of the step, in the sender's process, that sent the message. All numbers are
-big-endian. A stream begins with a hello in each direction; until it has been heard, a frame may be
-no longer than `HELLO_BYTES`.
+is the number of the step, in the sender's process, that sent the message. The sequence counts the
+messages of a connection from 1, so that none is taken twice, whatever stands between. All numbers
+are big-endian. A stream begins with a hello in each direction; until it has been heard, a frame may
+be no longer than `HELLO_BYTES`.
 """
 
 from struct import Struct
@@ -29,7 +30,7 @@ HELLO, WELCOME, REFUSAL, MESSAGE, ASK, ANSWER = range(6)
 operator asks a member, and is answered."""
 
 _PREFIX = Struct(">II")
-_HEAD = Struct(">BHQ")
+_HEAD = Struct(">BHIQ")
 _OVERHEAD = _PREFIX.size + _HEAD.size
 _ROUTES = 4096
 
@@ -56,6 +57,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     kind: int
     source: NodeId
     target: NodeId
+    sequence: int
     origin: int
     payload: memoryview
 
@@ -72,9 +74,11 @@ def route_bytes(source: str, target: str) -> bytes:
 _NO_ROUTE = route_bytes("", "")
 
 
-def frame_head(kind: int, payload: bytes, route: bytes = _NO_ROUTE, origin: int = 0) -> bytes:
+def frame_head(
+    kind: int, payload: bytes, route: bytes = _NO_ROUTE, origin: int = 0, sequence: int = 0
+) -> bytes:
     """All of a frame but its payload, which follows: a broadcast encodes that only once."""
-    head = _HEAD.pack(kind, len(route), origin) + route
+    head = _HEAD.pack(kind, len(route), sequence, origin) + route
     checksum = crc32(payload, crc32(head))
     return _PREFIX.pack(4 + len(head) + len(payload), checksum) + head
 
@@ -132,7 +136,7 @@ class Unframer:
         view = memoryview(data)
         if stop - at < _OVERHEAD or crc32(view[start:stop]) != checksum:
             raise Garbled("a frame does not match its checksum")
-        kind, route_length, origin = _HEAD.unpack_from(data, start)
+        kind, route_length, sequence, origin = _HEAD.unpack_from(data, start)
         start += _HEAD.size
         payload = start + route_length
         if payload > stop:
@@ -141,7 +145,7 @@ class Unframer:
             raise Garbled(f"a frame of the unknown kind {kind}")
         route = data[start:payload]
         source, target = self._routes.get(route) or self._learn(route)
-        return Frame(kind, source, target, origin, view[payload:stop])
+        return Frame(kind, source, target, sequence, origin, view[payload:stop])
 
     def _learn(self, route: bytes) -> Route:
         try:

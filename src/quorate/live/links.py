@@ -78,6 +78,7 @@ class Link(asyncio.Protocol):
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
+        self._sequence = 0
         self._routes: dict[tuple[str, str], bytes] = {}
         self._unframer = Unframer()
         self._closed = asyncio.Event()
@@ -104,7 +105,8 @@ class Link(asyncio.Protocol):
             if len(self._routes) > 10_000:
                 self._routes.clear()
             route = self._routes[source, target] = route_bytes(source, target)
-        self._queue.append(frame_head(MESSAGE, message, route, origin))
+        self._sequence += 1
+        self._queue.append(frame_head(MESSAGE, message, route, origin, self._sequence))
         self._queue.append(message)
 
     def flush(self) -> None:
@@ -147,6 +149,7 @@ class Link(asyncio.Protocol):
         _notice_death(self._transport)
         self._transport.set_write_buffer_limits(high=QUEUE_BYTES)
         self._transport.write(frame(HELLO, _encode(self._hello)))
+        self._sequence = 0
 
     def data_received(self, data: bytes) -> None:
         """The peer only ever answers our hello."""
@@ -206,6 +209,7 @@ class Inbound(asyncio.Protocol):
         self._receive = receive
         self._note = note
         self._unframer = Unframer()
+        self._sequence = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -226,10 +230,22 @@ class Inbound(asyncio.Protocol):
             frames = self._unframer.feed(data)
             if self.theirs is None and frames:
                 self._introduce(frames.pop(0))
+            frames = self._fresh(frames)
             if frames and self.transport is not None:
                 self._receive(self, frames)
         except Garbled as error:
             self._refuse(str(error))
+
+    def _fresh(self, frames: list[Frame]) -> list[Frame]:
+        """Without the messages that have come before: a request may be one that must not repeat."""
+        fresh = []
+        for one in frames:
+            if one.kind != MESSAGE:
+                fresh.append(one)
+            elif one.sequence > self._sequence:
+                self._sequence = one.sequence
+                fresh.append(one)
+        return fresh
 
     def answer(self, kind: int, payload: bytes) -> None:
         """Send one frame back."""
