@@ -3,6 +3,7 @@
 from quorate.kernel import Map, Operation, Redirect, Request, Response
 from quorate.protocols.consensus.raft_state import (
     FOLLOWER,
+    AppendEntries,
     AppendReply,
     Config,
 )
@@ -263,3 +264,23 @@ def test_the_next_leader_answers_a_request_without_identity() -> None:
     cluster.heartbeat(N2)
     assert cluster.values(N1) == Map({"x": "a"})
     assert cluster.answered(ALICE) == []
+
+
+def test_who_refuses_an_earlier_term_confirms_no_round() -> None:
+    """§8: rounds are counted anew in each term, and a leader may lead two. A refusal of what it
+    sent in the first must not count for a round of the second.
+    """
+    cluster = Cluster(3, Config(pre_vote=False, check_quorum=False, batching=False))
+    cluster.elect(N1)
+    for _ in range(9):
+        cluster.heartbeat(N1)
+    late = next(m for _, _, m in reversed(cluster.sent) if isinstance(m, AppendEntries))
+    assert late.round == 10
+    cluster.set(N1, role=FOLLOWER, leader=None)
+    cluster.elect(N1)
+    cluster.cuts |= {(N1, N2), (N1, N3)}
+    cluster.send(N1, N2, late)
+    cluster.act(N1, cluster.ask(BOB, 1, "get"), BOB)
+    cluster.act(N2, late, N1)
+    cluster.deliver()
+    assert cluster.answered(BOB) == []

@@ -68,7 +68,7 @@ def test_requests_of_an_older_term_are_rejected() -> None:
     cluster.cuts.add((N2, N1))
     cluster.deliver()
     sent = [message for source, _, message in cluster.sent if source == N2]
-    assert sent == [AppendReply(5, False, 0, 1), Vote(5, False, False)]
+    assert sent == [AppendReply(5, False, 0, 0), Vote(5, False, False)]
     assert cluster.terms(N2) == []
 
 

@@ -7,6 +7,7 @@ learners (thesis §4.2.1). What clients may ask stands in `Configuration.changed
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from quorate.kernel import Env, Map, NodeId, Redirect, Request, Response, Start, Timer, on
 from quorate.protocols.consensus.raft_configuration import Configuration
@@ -16,8 +17,8 @@ from quorate.protocols.consensus.raft_transfer import Transfers
 
 CHANGES = frozenset({"add-learner", "promote", "remove", "reconfigure"})
 
-ROUNDS = 10
-"""In which new voters must catch up (thesis §4.2.1)."""
+PATIENCE = 10
+"""Election timeouts until new voters must have caught up (thesis §4.2.1)."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -26,8 +27,9 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         configuration: what is to be; `client` and `number` are the request.
         newcomers: who votes in it and not yet.
-        round: replication of what was in the leader's log when the round began: up to `target`.
-        since: when the round began.
+        target: a round replicates what was in the leader's log when it began: up to here.
+        is_slow: whether the round has taken an election timeout.
+        timeouts: election timeouts since the change began.
     """
 
     configuration: Configuration
@@ -35,11 +37,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     number: int
     newcomers: tuple[NodeId, ...]
     target: int
-    since: int
-    round: int = 1
+    is_slow: bool = False
+    timeouts: int = 0
 
 
-class CatchUpTimeout(Timer):
+class RoundTimeout(Timer):
     """Pending while new voters catch up."""
 
 
@@ -105,31 +107,34 @@ class Membership(Transfers):
             self.begin(wanted, msg, env)
 
     def begin(self, wanted: Configuration, msg: Request, env: Env) -> None:
-        """Thesis §4.2.1. Let those catch up who are to vote."""
+        """Thesis §4.2.1. Let those catch up first who are to vote."""
         newcomers = tuple(id for id in wanted.voters if id not in self.configuration.voters)
-        self.change = Change(wanted, env.sender, msg.number, newcomers, self.last_index, env.now)
-        env.after(ROUNDS * self.config.election[1], CatchUpTimeout())
-        self.proceed(self.change, env)
+        change = Change(wanted, env.sender, msg.number, newcomers, self.last_index)
+        env.after(self.config.election[0], RoundTimeout())
+        self.proceed(change, env)
 
     def proceed(self, change: Change, env: Env) -> None:
-        """Thesis §4.2.1. A round that took less than an election timeout was the last one."""
+        """Thesis §4.2.1. A round that takes less than an election timeout is the last one."""
+        self.change = change
         if any(self.match_index[newcomer] < change.target for newcomer in change.newcomers):
             return
-        if env.now - change.since < self.config.election[0]:
-            self.change = None
-            env.cancel(CatchUpTimeout())
-            self.append_configuration(change.configuration, change.client, change.number, env)
-        elif change.round == ROUNDS:
-            self.give_up(CatchUpTimeout(), env)
-        else:
-            self.change = msgspec.structs.replace(
-                change, target=self.last_index, since=env.now, round=change.round + 1
-            )
+        if change.is_slow:
+            self.change = replace(change, target=self.last_index, is_slow=False)
+            env.after(self.config.election[0], RoundTimeout())
+            return
+        self.change = None
+        env.cancel(RoundTimeout())
+        self.append_configuration(change.configuration, change.client, change.number, env)
 
-    @on(CatchUpTimeout)
-    def give_up(self, event: CatchUpTimeout, env: Env) -> None:
-        """Thesis §4.2.1. Too slow, or not there: a voter like that would cost availability."""
-        if self.change is not None:
+    @on(RoundTimeout)
+    def lose_patience(self, event: RoundTimeout, env: Env) -> None:
+        """Thesis §4.2.1. There has to be another round; but who is too slow shall not vote."""
+        if self.change is None:
+            return
+        if self.change.timeouts + 1 < PATIENCE:
+            self.change = replace(self.change, timeouts=self.change.timeouts + 1, is_slow=True)
+            env.after(self.config.election[0], RoundTimeout())
+        else:
             env.send(self.change.client, Response(self.change.number, ok=False))
             self.change = None
 

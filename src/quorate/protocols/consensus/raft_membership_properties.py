@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from quorate.kernel import Event, Log, Monitor, each_step, sometimes
+from quorate.kernel import Event, Log, Monitor, each_step, eventually, sometimes
 from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_leases import Leases
 from quorate.protocols.consensus.raft_properties import ON_ITS_WAY
@@ -84,6 +84,12 @@ def an_heir_stands_at_once(before: Leases, event: Event, after: Leases) -> bool:
         return True
     is_voter = any(after.id in pair[1].electors for pair in before.configurations)
     return after.role == CANDIDATE or not is_voter
+
+
+@eventually
+def no_change_is_left_half_done(nodes: Sequence[Leases]) -> bool:
+    """Whoever leads in the end goes on from a joint configuration to C_new (thesis §4.3)."""
+    return not any(node.role == LEADER and node.configuration.outgoing for node in nodes)
 
 
 @sometimes

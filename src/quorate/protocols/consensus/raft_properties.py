@@ -1,6 +1,6 @@
 """What must hold of Raft: the five properties of the paper's Figure 3, and a few more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from quorate.kernel import (
     Event,
@@ -12,8 +12,10 @@ from quorate.kernel import (
     Start,
     each_step,
     eventually,
+    majority,
     sometimes,
 )
+from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_sessions import Entry
 from quorate.protocols.consensus.raft_state import (
     CANDIDATE,
@@ -27,6 +29,18 @@ from quorate.protocols.machines.machine import Machine
 
 ON_ITS_WAY = 20
 """Entries that a busy leader may have committed within the time that a message takes."""
+
+
+def is_enough(servers: Set[NodeId], configuration: Configuration, spare: int = 0) -> bool:
+    """Whether these are a majority of the configuration, on both sides if it is joint (§6).
+
+    Counted by itself, so that servers that count otherwise are noticed; `spare` as if there were
+    so many voters fewer.
+    """
+    sides = (configuration.voters, configuration.outgoing)
+    return all(
+        sum(id in servers for id in side) >= majority(side[spare:]) for side in sides if side
+    )
 
 
 class ElectionSafety(Monitor):
@@ -58,7 +72,8 @@ class ElectedByMajority(Monitor):
         if after.role != LEADER or before.role == LEADER:
             return True
         voters = self.votes.get((after.current_term, after.id), Set())
-        return after.configuration.is_quorum(voters)
+        _, latest = after.configurations[-1]
+        return is_enough(voters, latest)
 
 
 class CommittedByMajority(Monitor):
@@ -73,14 +88,27 @@ class CommittedByMajority(Monitor):
         index = after.commit_index
         if index <= self.committed:
             return True
-        self.committed, term = index, after.term_at(index)
-        on_disk = Set(
+        self.committed, on_disk = index, self.have(index, after)
+        # The leader may have counted by a configuration of which we have not heard.
+        spare = 0 if after.role == LEADER else 1
+        return any(is_enough(on_disk, each, spare) for each in self.possible(after, spare))
+
+    def have(self, index: int, node: RaftState) -> Set[NodeId]:
+        """On whose disks the node's entry at `index` is."""
+        term = node.term_at(index)
+        return Set(
             id
             for id, log in self.logs.items()
             if index < log.start or (index < log.end and log[index].term == term)
         )
-        # The leader may have known one more configuration when it counted, or one less.
-        return any(each.is_quorum(on_disk) for _, each in after.configurations)
+
+    def possible(self, node: RaftState, spare: int) -> Iterator[Configuration]:
+        """The configurations that the leader may have counted by."""
+        for index, each in node.configurations:
+            yield each
+            in_snapshot = index < node.log.start
+            if each.outgoing and (in_snapshot or is_enough(self.have(index, node), each, spare)):
+                yield each.settled()  # It comes right after (thesis §4.3).
 
 
 @each_step

@@ -85,7 +85,8 @@ class Replication(Elections):
     def append(self, msg: AppendEntries, env: Env) -> None:
         """§5.3. Take over the leader's entries, if our log agrees with what precedes them."""
         if msg.term < self.current_term:
-            env.reply(AppendReply(self.current_term, False, 0, msg.round))
+            # No round: the sender may lead our term too by now, and has begun to count anew.
+            env.reply(AppendReply(self.current_term, False, 0, 0))
             return
         self.follow(msg.term, env)
         if not self.agrees(msg.prev_log_index, msg.prev_log_term):
@@ -126,8 +127,10 @@ class Replication(Elections):
         if self.role != LEADER or msg.term != self.current_term:
             return
         follower = env.sender
+        known = self.match_index.get(follower)
+        if known is None:
+            return  # It does not belong to us, and refuses what we have sent in an earlier term.
         self.note_answer(msg, env)
-        known = self.match_index[follower]
         if not msg.success:
             self.next_index = self.next_index.set(follower, max(msg.match_index, known) + 1)
             self.send_entries((follower,), env)

@@ -99,7 +99,7 @@ class Snapshots(Replication):
     def receive(self, msg: InstallSnapshot, env: Env) -> None:
         """Figure 13. Put the chunks together; with the last one, store the snapshot."""
         if msg.term < self.current_term:
-            env.reply(AppendReply(self.current_term, False, 0, msg.round))
+            env.reply(AppendReply(self.current_term, False, 0, 0))
             return
         self.follow(msg.term, env)
         if msg.last_index <= self.commit_index:
