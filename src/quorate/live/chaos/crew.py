@@ -18,7 +18,8 @@ from quorate.live.config import parse_address
 from quorate.live.operator import SECONDS, Unreachable, ask
 from quorate.live.supervisor import CONFIG, LOG, PID, Place
 
-SPARES = 2
+SPARES = 3
+"""How often in a row a member can be back at once."""
 DEATH_SECONDS = 5.0
 UP_SECONDS = 15.0
 

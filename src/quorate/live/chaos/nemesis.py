@@ -109,7 +109,6 @@ class Nemesis:
             for kind in draw.shuffled(kinds):
                 if over.is_set() or self._elapsed() > seconds:
                     break
-                self._stage.crew.prepare()
                 await asyncio.sleep(draw.seconds(0, 0.5))
                 label = f"{number} {kind}"
                 if kind in LIGHT:
@@ -138,6 +137,7 @@ class Nemesis:
         except Broke as error:
             proof = Proof(True, str(error))
             self._end(str(error), over)
+        self._stage.crew.prepare()
         struck = Struck(round(at, 2), kind, stroke.__name__, proof.bit, proof.words)
         self.struck.append(struck)
         self._tell(struck)

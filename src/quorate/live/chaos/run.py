@@ -93,6 +93,7 @@ class Run:
         crew.prepare()
         for name in stage.names:
             crew.start(name)
+        crew.prepare()
         await asyncio.to_thread(supervisor.await_ready, list(crew.places.values()))
         self.tamper(self)
         nemesis = Nemesis(self.stage, plan.kinds, plan.seed, self._tell)

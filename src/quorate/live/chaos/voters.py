@@ -1,8 +1,8 @@
 """The stroke against voters: whoever forgets what he has promised is found out.
 
 Two halves of a cluster have one member in common, and both stand for election. The voter gives one
-half its word, dies at once, and comes back to hear the other half first. Frames that it has not
-heard yet wait for it. Nothing here knows a protocol: a promise is an answer that was written down.
+half its word, dies at once, and comes back to hear the other half first: frames that it has not
+heard wait for it. Nothing here knows a protocol: a promise is an answer that was written down.
 """
 
 import asyncio
@@ -14,8 +14,6 @@ from quorate.live.chaos.strokes import Draw, Proof, Stage, synced
 
 MOST_LATE = 0.03
 """Seconds that a frame between a half and the voter may take."""
-ANSWER_SECONDS = 0.12
-"""Within them a voter that is up has answered what it is asked."""
 PATIENCE = 1.0
 """Seconds that an election may take until the voter is asked, and until it has answered."""
 
@@ -33,9 +31,7 @@ async def bounce(stage: Stage, draw: Draw) -> Proof:
         way.set(delay=(0.0, draw.seconds(0.0, MOST_LATE)), outlasts=True)
     deaths = 0
     try:
-        for _ in range(draw.between(1, 2)):
-            deaths += await _die_between(stage, voter, first, second)
-            first, second = second, first
+        deaths = await _die_between(stage, voter, first, second)
         await asyncio.sleep(draw.seconds(0.3, 1.0))  # Those who lead now serve clients.
     finally:
         for way in (*cuts, *links):
@@ -51,6 +47,7 @@ async def _die_between(
     from_first = [way for way in ways if way.source in first]
     from_second = [way for way in ways if way.source in second]
     to_first = [way for way in ways if way.target in first]
+    to_second = [way for way in ways if way.target in second]
     journal = crew.data(voter) / "journal"
     crew.strike(voter)
     deaths = int(await crew.gone(voter))
@@ -59,23 +56,20 @@ async def _die_between(
         await asyncio.gather(crew.up(voter), _spoken(from_first), _spoken(from_second))
         await asyncio.sleep(MOST_LATE)  # What they ask is due by now.
         written = synced(journal)
+        heard = sum(way.forwarded for way in from_second)
+    while crew.is_alive(voter) and sum(way.forwarded for way in from_second) == heard:
+        await asyncio.sleep(0.001)
     with _held(from_second):
-        has_promised = await _spoken(to_first, lambda: synced(journal) > written)
-        if has_promised:
-            crew.strike(voter)
-            for name in second:
-                crew.pause(name)  # Or it would ask for something else by now.
-    if has_promised:
+        if not await _spoken(to_first, lambda: synced(journal) > written):
+            return deaths
+        crew.strike(voter)
         with _held(from_first):
-            try:
-                deaths += await crew.gone(voter)
-                crew.start(voter)
-                await crew.up(voter)
-                await asyncio.sleep(ANSWER_SECONDS)
-            finally:
-                for name in second:
-                    crew.resume(name)
-            await asyncio.sleep(2 * ANSWER_SECONDS)
+            deaths += await crew.gone(voter)
+            crew.start(voter)
+            await crew.up(voter)
+            for way in from_second:
+                way.set(block="")
+            await _spoken(to_second)
     return deaths
 
 
