@@ -170,6 +170,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=LEASES,
         old="            and not self.has_yielded\n",
         new="",
+        needs="a hand-over that arrives after it was given up",
     ),
     Mutant(
         name="lease-of-a-minority",
@@ -194,6 +195,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=LEASES,
         old="if self.config.lease_reads and event.recovered:",
         new="if False:",
+        needs="a candidate that lacks nothing though it hears no leader",
     ),
     Mutant(
         name="lease-without-promise",
@@ -202,5 +204,6 @@ MUTANTS: tuple[Mutant, ...] = (
         module=LEASES,
         old="if is_free or msg.disrupt:",
         new="if True:",
+        needs="a candidate that lacks nothing though it hears no leader",
     ),
 )

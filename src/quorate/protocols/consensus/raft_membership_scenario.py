@@ -1,5 +1,6 @@
 """Raft while an operator is at work: servers come and go, leaders hand over, reads go by leases."""
 
+from functools import partial
 from itertools import combinations
 
 import quorate.protocols.consensus.raft_membership_properties as claims
@@ -9,7 +10,12 @@ from quorate.protocols.consensus.raft_membership_mutants import MUTANTS
 from quorate.protocols.consensus.raft_scenario import BARE, role, within
 from quorate.protocols.consensus.raft_scenario import scenario as raft
 from quorate.protocols.consensus.raft_state import Config
-from quorate.scenario.adversaries import all_adversaries
+from quorate.scenario.adversaries import (
+    IsolatedRejoin,
+    LeaderStrike,
+    PartialBroadcast,
+    Reboots,
+)
 from quorate.scenario.exploration import Exploration, Script
 from quorate.scenario.lease_adversaries import lease_adversaries
 from quorate.scenario.scenario import Configuration, Scenario
@@ -97,9 +103,29 @@ scenario = Scenario(
     ),
     workload=Workload(model="kv", draw=in_phases, interval=ms(100), spread=0, slots=45),
     role=role,
-    adversaries=(*lease_adversaries(role), *all_adversaries(role)),
+    adversaries=(
+        *lease_adversaries(role),
+        partial(LeaderStrike, role),
+        partial(IsolatedRejoin, role),
+        PartialBroadcast,
+        Reboots,
+    ),
     duration=ms(6000),
-    minima={"operations ok": 1000},
+    # About a third of what 60 seeds of a default campaign reach at the least.
+    minima={
+        "operations ok": 7000,
+        "operations concurrent on a key": 6000,
+        "reads after the heal": 1200,
+        "became leader": 110,
+        "reached a_leader_hands_over": 12,
+        "reached a_newcomer_votes": 15,
+        "reached a_joint_configuration_is_committed": 9,
+        "reached a_leader_leads_others": 14,
+        "reached a_lease_is_held": 20,
+        "reached a_snapshot_is_installed": 20,
+        "crashes that lost steps": 20,
+        "messages lost": 800,
+    },
     mutants=MUTANTS,
     modules=(*raft.modules, claims.__name__),
     # Two leaders in turn, each of whom is to remove the other: the bug of 2015 fits.

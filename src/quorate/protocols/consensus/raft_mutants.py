@@ -313,10 +313,12 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="a client is answered once its entry is committed and applied",
         section="§5.3",
         module=CLIENTS,
-        old="self.log = self.log.append(entry)",
-        new="self.log = self.log.append(entry)\n"
+        old="            self.log = self.log.append(entry)\n"
+        "            if not self.config.batching:",
+        new="            self.log = self.log.append(entry)\n"
         "            _, value = self.state.machine.apply(operation)\n"
-        "            env.reply(Response(msg.number, value))",
+        "            env.reply(Response(msg.number, value))\n"
+        "            if not self.config.batching:",
     ),
     Mutant(
         name="reads-at-once",
@@ -336,6 +338,15 @@ MUTANTS: tuple[Mutant, ...] = (
         old="self.round + 1), env)",
         new="self.round), env)",
         needs="an answer that takes longer than an election",
+    ),
+    Mutant(
+        name="confirms-earlier-rounds",
+        rule="a refusal of what was sent in an earlier term confirms no round of this one",
+        section="thesis §6.4, 3",
+        module=REPLICATION,
+        old="env.reply(AppendReply(self.current_term, False, 0, 0))",
+        new="env.reply(AppendReply(self.current_term, False, 0, msg.round))",
+        needs="a leader of two terms, cut off in the second, and a message of the first",
     ),
     Mutant(
         name="reads-before-own-commit",
