@@ -49,8 +49,8 @@ ARROW: dict[str, set[str]] = {
     "systems": {"errors", "kernel", "protocols", "scenario", "wire"},
     "live": {"check", "errors", "kernel", "scenario", "trace", "verdict", "wire"},
     "bench": {
-        "check", "errors", "explore", "kernel", "protocols", "scenario", "simulate", "trace",
-        "verdict",
+        "check", "errors", "explore", "kernel", "live", "protocols", "scenario", "simulate",
+        "systems", "trace", "verdict",
     },
 }  # fmt: skip
 """What the modules of a part may import of Quorate, besides their own part. `cli` may all."""

@@ -30,6 +30,10 @@ ROWS = {
     "memory": ("judged_runs", "resident memory over many runs"),
     "linearizability": ("linearizability", "recorded and hard histories, beside Porcupine"),
     "explore": ("exploration", "published numbers of states; transitions/s; bytes a state"),
+    "live": ("live", "a real cluster's writes a second, beside etcd, PySyncObj and Redis"),
+    "latency": ("live", "one write at a time, beside the sync alone"),
+    "failover": ("failover", "writes again after the leader was killed"),
+    "million": ("million", "a million keys: memory, restart, snapshots and stalls"),
     "start": ("start", "quorate --help, beside an empty Python"),
 }
 """By name: the module that has a function of that name, and what it measures."""

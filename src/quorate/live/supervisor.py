@@ -81,7 +81,7 @@ def create(
     With `metrics=True` each member has a port for them too.
     """
     names = [f"n{index + 1}" for index in range(nodes)]
-    ports = iter(_free_ports(3 * nodes))
+    ports = iter(free_ports(3 * nodes))
     members = {name: f"127.0.0.1:{next(ports)}" for name in names}
     word = "".join(c if c.isalnum() else "-" for c in Path(system.partition(":")[0]).stem)
     cluster = f"{word or 'c'}-{secrets.token_hex(4)}"
@@ -109,7 +109,7 @@ def create(
 
 def enlarge(places: list[Place], name: str) -> Place:
     """A folder for one more member, configured as the others are. Raises Mistake if it exists."""
-    ports = _free_ports(2)
+    ports = free_ports(2)
     config = places[0].config
     directory = places[0].directory.with_name(name)
     members = config.members | {name: f"127.0.0.1:{next(ports)}"}
@@ -243,7 +243,7 @@ def _is_member(pid: int, directory: Path) -> bool:
     return os.fsencode(directory / CONFIG) in words
 
 
-def _free_ports(count: int) -> Iterator[int]:
+def free_ports(count: int) -> Iterator[int]:
     """Ports that nobody listens at now.
 
     They lie below those that systems give to outgoing connections: one of these, made while a
