@@ -65,6 +65,27 @@ def test_commands_that_are_not_in_the_log_are_told(
     assert bool(checked.wrong) is is_wrong
 
 
+def test_keys_that_are_not_there_are_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for reply in 3 * [b":9510\r\n"] + 3 * [b":9000\r\n"]:
+                sock, _ = server.accept()
+                with sock:
+                    sock.recv(100)
+                    sock.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        clients = "{}:{}".format(*server.getsockname())
+        ours: Any = SimpleNamespace(places=3 * [SimpleNamespace(clients=clients, name="n1")])
+        checked = live._Checked(ours)
+        checked.acknowledged = checked.largest = 10_000  # Draws of 100 000 keys.
+        checked.look_for_keys()
+        assert not checked.wrong
+        checked.look_for_keys()
+        assert checked.wrong == ["the members have 9,000, 9,000, 9,000 keys, not 9,047 to 9,985"]
+
+
 def test_goals_are_those_of_the_table() -> None:
     rates = {name: samples("/s", [value]) for name, value in {
         "ours": 15_000.0, "ours -P 16": 99_000.0, "etcd": 10_001.0, "Redis -P 16": 200_000.0,
