@@ -84,6 +84,36 @@ def test_redis_own_words_of_error(clients: list["redis.Redis[bytes]"]) -> None:
         clients[1].execute_command("LPUSH", "l", "1")
 
 
+def test_an_identified_write_happens_once_at_whichever_member(
+    clients: list["redis.Redis[bytes]"],
+) -> None:
+    for client in clients:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.execute_command("QUORATE", "IDENTITY", "worker", 1)
+            assert pipe.incr("once").execute() == [b"OK", 1]
+    assert clients[0].get("once") == b"1"
+
+
+@pytest.mark.parametrize("level", ["linearizable", "lease", "stale", "stale MAXLAG 10000"])
+def test_reads_of_every_consistency(level: str, cluster: list[Place]) -> None:
+    made = [
+        redis.Redis.from_url(f"redis://{place.clients}", single_connection_client=True)
+        for place in cluster
+    ]
+    for client in made:
+        assert client.execute_command("QUORATE", "CONSISTENCY", *level.split())
+        assert client.set("level", level)
+        read = [client.get("level") for client in made]
+        if "stale" in level:  # A reader may be behind, but its own writes come in time.
+            while any(client.get("level") != level.encode() for client in made):
+                pass
+        else:
+            assert read == [level.encode()] * 3
+        assert client.execute_command("QUORATE", "CONSISTENCY", "linearizable")
+    for client in made:
+        client.close()
+
+
 @pytest.mark.skipif(not shutil.which("redis-cli"), reason="redis-cli is not installed")
 def test_redis_cli_itself(cluster: list[Place]) -> None:
     def cli(place: Place, *words: str) -> str:

@@ -110,6 +110,7 @@ class Plan:
         consistency: what the client demands of reads; `max_lag`, in milliseconds, goes with stale.
         rest: the commands after these.
         is_last: close the connection after the replies.
+        is_write: the operation may change the store.
     """
 
     def __init__(self, consistency: Consistency, max_lag: int | None) -> None:
@@ -119,6 +120,7 @@ class Plan:
         self.max_lag = max_lag
         self.rest: tuple[Command, ...] = ()
         self.is_last = False
+        self.is_write = False
         self.steps: list[Step] = []
         self.parts: list[_Stored | _Watched | _Executed | _Given] = []
         self.size = 0
@@ -191,6 +193,7 @@ class Session:
             if spec is None or not spec.is_plain or not spec.least <= len(words) <= spec.most:
                 break
             count += 1
+            plan.is_write = plan.is_write or spec.writes
             size += sum(map(len, words))
             if size > MOST_BYTES:
                 break
@@ -218,6 +221,7 @@ class Session:
             plan.parts.append(STORED if refused is None else _Given(refused))
             if refused is None:
                 plan.steps.append(words)
+                plan.is_write = plan.is_write or spec.writes
                 plan.size += sum(map(len, words))
                 if self.identity:
                     self._identify(spec.writes, plan)
@@ -287,6 +291,7 @@ class Session:
         is_stored = bool(stored or watched)
         if is_stored:
             plan.steps.append((EXEC, tuple(watched.items()), stored))
+            plan.is_write = True
             self._identify(True, plan)
         return _Executed(queue, is_stored)
 

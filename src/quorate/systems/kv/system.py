@@ -11,12 +11,14 @@ from quorate.protocols.consensus.raft_state import Config
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.system import Command, Facts, System
 from quorate.systems.connection import Connection
-from quorate.systems.kv.keyspace import Keyspace
 from quorate.systems.kv.session import Plan, Server, Session
+from quorate.systems.kv.store import Store
 from quorate.wire.resp import Failure, encode_replies
 
 HERE = "here"
 """The operation of a plan in which the store has no part."""
+NO_BOUND = 1 << 62
+"""Nanoseconds by which a read may be stale if its client sets no bound."""
 UNKNOWN = Failure("UNKNOWN no answer in time; it may still happen")
 REFUSED = Failure("ERR the store cannot take this; it surely did not happen")
 SETTINGS = Config(
@@ -26,6 +28,8 @@ SETTINGS = Config(
     max_in_flight=8,
     snapshot_every=100_000,
     chunk_parts=2000,
+    lease_reads=True,
+    stale_reads=True,
 )
 """For a real network and disk, on machines that also do other things."""
 
@@ -38,8 +42,10 @@ class RedisConnection(Connection):
         """End at once what concerns the connection alone; ask a server for all else."""
         if event.operation.f == HERE:
             env.complete("ok", ())
-        else:
-            super().invoke(event, env)
+            return
+        if event.operation.f == "stale":
+            self.server = self.peers[0]  # What is at hand may be fresh enough.
+        super().invoke(event, env)
 
 
 class RedisConversation:
@@ -62,7 +68,7 @@ class RedisConversation:
         count = len(commands) - len(plan.rest)
         if plan.operation is None:
             return Operation(HERE, None, tuple(commands[:count])), count
-        return plan.operation, count
+        return _demanding(plan, plan.operation), count
 
     def finish(self, status: str, value: Any) -> bytes:
         """The replies, in the order of the commands."""
@@ -76,6 +82,19 @@ class RedisConversation:
     def close(self) -> None:
         """Forget the session."""
         self._server.disconnect(self._session)
+
+
+def _demanding(plan: Plan, operation: Operation) -> Operation:
+    """The operation, with what the client demands of it, as Raft and the store take that."""
+    if plan.identity is not None:
+        name, number = plan.identity
+        return Operation("once", name, (number, operation))
+    if plan.is_write:
+        return operation
+    if plan.consistency == "stale":
+        bound = NO_BOUND if plan.max_lag is None else ms(plan.max_lag)
+        return Operation("stale", None, (bound, operation))
+    return Operation(plan.consistency, None, operation)
 
 
 class RedisFront:
@@ -95,7 +114,7 @@ class RedisFront:
 
 def system_on(raft: Scenario) -> System:
     """The system on this Raft: the real one, or a mutant of it."""
-    state = StateMachine(machine=Keyspace())
+    state = StateMachine(machine=Store())
     scenario = msgspec.structs.replace(
         raft,
         name=raft.name.replace("raft", "kv", 1),
@@ -105,5 +124,5 @@ def system_on(raft: Scenario) -> System:
         scenario=scenario,
         front=RedisFront,
         client=RedisConnection,
-        modules=("quorate.systems.kv.keyspace", "quorate.wire.resp"),
+        modules=("quorate.systems.kv.store", "quorate.systems.kv.keyspace", "quorate.wire.resp"),
     )
