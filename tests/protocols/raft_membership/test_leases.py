@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from quorate.kernel import Message, NodeId, Operation, Redirect, Request, Response, Start, ms
+from quorate.kernel import Map, Message, NodeId, Operation, Redirect, Request, Response, Start, ms
 from quorate.protocols.consensus.raft_state import (
     LEADER,
     AppendEntries,
@@ -241,12 +241,24 @@ def test_a_restarted_server_is_not_fresh() -> None:
     assert read(cluster, stale(ms(10_000)), of=N2) == [Redirect(7, None)]
 
 
-def test_only_reads_can_be_read() -> None:
-    """What would change the machine, or is no operation at all, is refused."""
+def test_what_is_no_read_is_a_request_like_any() -> None:
+    """Whatever stands around it: it goes through the log."""
     put = Operation("put", "x", "b")
     for operation in (
         Operation("stale", None, (ms(500), put)),
         Operation("lease", None, put),
+        Operation("linearizable", None, put),
+    ):
+        cluster = led()
+        assert read(cluster, operation) == []
+        cluster.deliver()
+        assert cluster.answered(BOB) == ok(7)
+        assert cluster.values(N1) == Map({"x": "b"})
+
+
+def test_nonsense_is_refused() -> None:
+    """What the machine does not know, or is no operation at all."""
+    for operation in (
         Operation("linearizable", None, Operation("fly")),
         Operation("stale", None, GET),
         Operation("lease", None, 7),

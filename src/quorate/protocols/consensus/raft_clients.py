@@ -65,6 +65,18 @@ class Clients(Snapshots):
             self.replicate(env)
 
     def answer(self, read: Read, env: Env) -> None:
-        """Return what the state machine says to a read."""
-        _, value = self.state.machine.apply(read.operation)
-        env.send(read.client, Response(read.number, value))
+        """Return what the state machine says to a read.
+
+        To what has been applied since it came it may be no mere read any more, as where it finds
+        that something is due to expire: then it goes through the log.
+        """
+        if self.state.machine.is_read(read.operation):
+            _, value = self.state.machine.apply(read.operation)
+            env.send(read.client, Response(read.number, value))
+        elif self.role == LEADER:
+            late = Entry(self.current_term, read.client, read.number, read.operation, once=False)
+            self.log = self.log.append(late)
+            if not self.config.batching:
+                self.replicate(env)
+        else:
+            env.send(read.client, Redirect(read.number, self.leader))

@@ -41,7 +41,7 @@ class Configuration(
 
     def reached(self, progress: Map[NodeId, int]) -> int:
         """The greatest number that a majority has reached, on both sides of a joint change."""
-        return min(_reached(side, progress) for side in self.sides())
+        return min([_reached(side, progress) for side in self.sides()])
 
     def sides(self) -> tuple[Servers, ...]:
         """The sets of servers whose majorities are needed for a decision."""

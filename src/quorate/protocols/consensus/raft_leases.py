@@ -13,7 +13,7 @@ A server is stale by the time since it heard its leader, and that message's way,
 one server measures.
 """
 
-from quorate.kernel import Env, Operation, Redirect, Request, Start, on
+from quorate.kernel import Env, Operation, Redirect, Request, Response, Start, on
 from quorate.protocols.consensus.raft_membership import Membership
 from quorate.protocols.consensus.raft_state import (
     LEADER,
@@ -24,6 +24,7 @@ from quorate.protocols.consensus.raft_state import (
 )
 
 MILLION = 1_000_000
+KINDS = frozenset({"linearizable", "lease", "stale"})
 
 
 class Leases(Membership):
@@ -108,19 +109,26 @@ class Leases(Membership):
 
     @on(Request)
     def serve(self, msg: Request, env: Env) -> None:
-        """Take the read out of the operation that it stands in."""
+        """Take the read out of the operation that it stands in; what is no read goes as usual."""
+        kind, bound, inner = msg.operation.f, 0, msg.operation.value
+        if kind not in KINDS:
+            super().serve(msg, env)
+            return
+        if kind == "stale":
+            bound, inner = inner if isinstance(inner, tuple) and len(inner) == 2 else (0, None)
+        if not isinstance(inner, Operation) or not isinstance(bound, int):
+            env.reply(Response(msg.number, ok=False))
+            return
+        read = Read(env.sender, msg.number, inner, self.round + 1)
         is_open = self.role == LEADER and self.heir is None
-        match msg.operation:
-            case Operation("stale", _, (int(bound), Operation() as read)) if self.is_read(read):
-                self.read_stale(bound, Read(env.sender, msg.number, read, self.round + 1), env)
-            case Operation("lease", _, Operation() as read) if is_open and self.is_read(read):
-                self.read(Read(env.sender, msg.number, read, self.round + 1), env)
-            case Operation("linearizable", _, Operation() as read) if is_open and self.is_read(
-                read
-            ):
-                super().read(Read(env.sender, msg.number, read, self.round + 1), env)
-            case _:
-                super().serve(msg, env)
+        if not self.is_read(inner) or (kind != "stale" and not is_open):
+            super().serve(Request(msg.number, inner, msg.once), env)
+        elif kind == "stale":
+            self.read_stale(bound, read, env)
+        elif kind == "lease":
+            self.read(read, env)
+        else:
+            super().read(read, env)
 
     def is_read(self, operation: Operation) -> bool:
         """Whether our machine takes it, and is not changed by it."""

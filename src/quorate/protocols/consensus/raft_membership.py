@@ -61,7 +61,8 @@ class Membership(Transfers):
     def merge(self, start: int, entries: tuple[Entry, ...]) -> None:
         """Thesis §4.1. Use a configuration as soon as it is in the log, and no longer."""
         super().merge(start, entries)
-        self.note_configurations(start, entries)
+        if entries:
+            self.note_configurations(start, entries)
 
     def note_configurations(self, start: int, entries: tuple[Entry, ...]) -> None:
         """Our log is as these entries from `start` on, and ends with it or goes on as before."""
