@@ -92,6 +92,21 @@ def test_the_unit_does_not_start_again_what_no_start_can_mend() -> None:
     assert "RestartPreventExitStatus=3" in lines
 
 
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_prometheus_takes_the_alerts() -> None:
+    words = ["promtool", "check", "rules", str(DEPLOY / "alerts.yaml")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_has_its_advice() -> None:
+    text = (DEPLOY.parent / "docs" / "operations.md").read_text("utf-8")
+    alerts = re.findall(r"- alert: (\w+)", (DEPLOY / "alerts.yaml").read_text("utf-8"))
+    assert len(alerts) >= 8
+    for alert in alerts:
+        assert re.search(rf"^\|.*\b{alert}\b.*\|", text, re.MULTILINE), alert
+
+
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 def test_certificates_are_kept_and_name_their_hosts(tmp_path: Path) -> None:
     def make(*names: str) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,6 +22,10 @@ from quorate.live import supervisor
 from quorate.live.config import parse_address
 from quorate.live.metrics import MOST_AT_ONCE
 from quorate.live.supervisor import Place
+
+ROOT = Path(__file__).parent.parent.parent
+HISTOGRAMS = {"quorate_sync_seconds", "quorate_loop_delay_seconds", "quorate_gc_pause_seconds"}
+"""Of these there are the samples _bucket, _sum and _count."""
 
 
 def get(place: Place, page: str) -> tuple[int, str]:
@@ -109,6 +114,16 @@ def test_acknowledged_commands_are_those_in_the_log(cluster: list[Place]) -> Non
     assert after["commit_index"] - before["commit_index"] == 20
     assert 20 <= after["outcomes"]["ok"] - before["outcomes"].get("ok", 0) <= 24
     assert after["longest_ms"]["sync"] > 0
+
+
+def test_documents_and_alerts_speak_of_metrics_that_exist(cluster: list[Place]) -> None:
+    text = get(leader_of(cluster), "/metrics")[1]
+    told = set(re.findall(r"^(quorate_\w+?)(?:_bucket)?[ {]", text, re.MULTILINE))
+    told.add("quorate_snapshot_timestamp_seconds")  # Once there is a snapshot.
+    for file in ("docs/operations.md", "deploy/alerts.yaml"):
+        named = set(re.findall(r"\bquorate_\w+", (ROOT / file).read_text("utf-8")))
+        assert len(named) > 5
+        assert {name.removesuffix("_bucket") for name in named} - told <= HISTOGRAMS, file
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")

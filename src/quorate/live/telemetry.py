@@ -126,10 +126,19 @@ class Telemetry:
         node = member.server.node
         if hasattr(node, "leader") and not node.leader:
             return "it knows no leader"
-        reached = 1 + sum(link.is_open for link in member.links.values())
-        if 2 * reached <= len(member.config.members):
-            return f"it reaches {reached} of {len(member.config.members)} members, itself included"
+        open_to = {name for name, link in tuple(member.links.items()) if link.is_open}
+        for side in self._sides():
+            reached = len({member.config.member, *open_to} & set(side))
+            if 2 * reached <= len(side):
+                return f"it reaches {reached} of {len(side)} members"
         return ""
+
+    def _sides(self) -> tuple[tuple[str, ...], ...]:
+        """Of whom majorities are needed: a protocol that changes its members knows it."""
+        configuration: Any = getattr(self._member.server.node, "configuration", None)
+        if hasattr(configuration, "sides"):
+            return tuple(map(tuple, configuration.sides()))
+        return (tuple(self._member.config.members),)
 
     def facts(self) -> dict[str, Any]:
         """What the status tells of all this."""
