@@ -103,7 +103,7 @@ def a_leader_hands_over(nodes: Sequence[Leases]) -> bool:
 def a_newcomer_votes(nodes: Sequence[Leases]) -> bool:
     """Some server that did not belong to the cluster at first is a voter, and surely so."""
     return any(
-        set(node.configurations[0][1].voters) - set(node.peers[: node.config.initial])
+        set(node.configurations[0][1].voters) - set(node.peers[: node.config.initial or None])
         for node in nodes
         if node.configurations
     )
