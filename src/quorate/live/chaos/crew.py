@@ -64,6 +64,8 @@ class Crew:
 
     def start(self, name: str) -> None:
         """Let a spare become the member."""
+        if name in self._running:
+            _let_go(self._running.pop(name))
         spares = self._spares[name]
         process = spares.pop(0) if spares else self._spawn(name)
         assert process.stdin is not None
@@ -168,6 +170,10 @@ class Crew:
             process.kill()
         for process in processes:
             process.wait()
-            if process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.close()
+            _let_go(process)
+
+
+def _let_go(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # It may have ended before it read all.
+        process.stdin.close()

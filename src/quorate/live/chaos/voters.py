@@ -14,7 +14,7 @@ from quorate.live.chaos.strokes import Draw, Proof, Stage, synced
 
 MOST_LATE = 0.03
 """Seconds that a frame between a half and the voter may take."""
-PATIENCE = 1.0
+PATIENCE = 2.5
 """Seconds that an election may take until the voter is asked, and until it has answered."""
 
 
@@ -50,7 +50,10 @@ async def _die_between(
     to_second = [way for way in ways if way.target in second]
     journal = crew.data(voter) / "journal"
     crew.strike(voter)
-    deaths = int(await crew.gone(voter))
+    if not await crew.gone(voter):
+        crew.down.discard(voter)
+        return 0
+    deaths = 1
     with _held(from_first + from_second):  # Both halves ask; the voter hears them together.
         crew.start(voter)
         await asyncio.gather(crew.up(voter), _spoken(from_first), _spoken(from_second))

@@ -76,6 +76,7 @@ class Within:
     def __init__(self, clock: Clock, disk: BentDisk) -> None:
         self._clock = clock
         self._disk = disk
+        self._process = os.getpid()
 
     def obey(self, question: bytes) -> dict[str, Any]:
         """Bend what is asked for; the answer tells the clocks, and what the disk has done."""
@@ -92,6 +93,7 @@ class Within:
         if bend.fail is not None:
             disk.fail = bend.fail
         return {
+            "pid": self._process,
             "now": clock.now(),
             "true": time.monotonic_ns(),
             "off": clock.wall() - time.time_ns(),
