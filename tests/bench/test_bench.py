@@ -9,12 +9,15 @@ import pytest
 from quorate.bench import linearizability
 from quorate.bench.exploration import (
     QUICK,
+    awake,
     managers,
     measure_millions,
     measure_oracles,
     measure_rates,
     measure_reductions,
     measure_states,
+    measure_together,
+    shipped_commit,
 )
 from quorate.bench.hasher import main as hash_runs
 from quorate.bench.heartbeats import measure_heartbeats, simpy_callbacks, simulate
@@ -31,6 +34,7 @@ from quorate.bench.start import measure_start
 from quorate.bench.timing import bare_loop, in_turns, output_of
 from quorate.check import check_history, model_named, read_history
 from quorate.errors import Mistake
+from quorate.explore import exhaustive
 from quorate.explore.catalogue import Aim
 
 
@@ -209,6 +213,25 @@ def test_explore_counts_with_and_without_reductions() -> None:
     assert row.measures[0].theirs is not None
     assert row.measures[0].theirs.median == 288
     assert row.measures[1].theirs is None
+
+
+def test_explore_counts_transitions_where_all_states_are_visited() -> None:
+    row = measure_reductions([awake(3)])
+    assert not row.wrong
+    (measure,) = row.measures
+    assert measure.theirs is not None
+    assert measure.ours.unit == measure.theirs.unit == "transitions"
+    assert measure.ours.median < measure.theirs.median
+
+
+def test_explore_sets_two_processes_beside_two_searches() -> None:
+    (measure,) = measure_together("paxos", 500, 1).measures
+    assert measure.ratio == measure.goals[0].found > 0
+    assert measure.goals[0].bound == 0.8
+
+
+def test_explore_takes_commitment_as_it_is_shipped() -> None:
+    assert exhaustive.explore(shipped_commit(2)).progress.states == 549
 
 
 def test_explore_tells_what_a_state_takes() -> None:

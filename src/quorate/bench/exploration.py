@@ -2,24 +2,32 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from math import comb
 from multiprocessing import get_context
+from statistics import median
+from time import perf_counter
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from quorate.bench.judged_runs import resident
 from quorate.bench.options import Options, Tell, silent
 from quorate.bench.oracles import lamport_mutex, registers, two_phase
 from quorate.bench.report import Goal, Measure, Row, figure, samples
-from quorate.bench.timing import cpu_seconds
+from quorate.bench.timing import cpu_seconds, in_turns
 from quorate.explore import exhaustive
 from quorate.explore.catalogue import CATALOGUE, Aim, load
 from quorate.explore.exhaustive import Limits, Progress, Result
+from quorate.kernel import NodeId, Operation
+from quorate.scenario.exploration import Script
 from quorate.scenario.scenario import Scenario
 from quorate.verdict import Verdict
 
 STATERIGHT = "Stateright, as published: ~1.2 M states/s on all cores (another machine)"
 SHIPPED = ("paxos", "abd", "raft")
 RATE_GOAL = 500_000
+TOGETHER_GOAL = 0.8
 BYTES_GOAL = 120
 SET_HAS_DOUBLED = 2_600_000
 """States just after the set of the visited has doubled its table, which is then at its emptiest."""
@@ -35,23 +43,25 @@ class Oracle(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """A model, and how many states it has without and with reductions."""
+    """A model, and how many states it has without and with a reduction."""
 
     what: str
     make: Callable[[], Scenario]
-    reduce: tuple[str, ...]
+    reduce: str
     plain: int | None
     states: int
-    seconds: float | None
+    seconds: float | None = None
 
 
 ORACLES = (
     Oracle("Stateright's Paxos", lambda: registers.servers(registers.Paxos, 3, 2), 16_668, 2.0),
     Oracle("TLA+ Lamport mutex", lambda: lamport_mutex.processes(3, 6), 724_274, 60.0),
+    Oracle("two-phase commit of 5, a crash at any cut", lambda: shipped_commit(5), 401_787, 60.0),
 )
 QUICK = (
     ORACLES[0],
     Oracle("TLA+ Lamport mutex to 3", lambda: lamport_mutex.processes(3, 3), 10_209, 2.0),
+    Oracle("two-phase commit of 2, a crash at any cut", lambda: shipped_commit(2), 549, 2.0),
 )
 
 
@@ -60,14 +70,43 @@ def managers(count: int, *, beside: bool = True, seconds: float | None = None) -
     return Reduced(
         f"TLA+ two-phase commit of {count}",
         lambda: two_phase.managers(count),
-        ("symmetry",),
+        "symmetry",
         4**count + 2**count + 6**count if beside else None,
         comb(count + 3, 3) + count + 1 + comb(count + 5, 5),
         seconds,
     )
 
 
-REDUCTIONS = (managers(5), managers(7), managers(10, beside=False, seconds=1.0))
+def awake(count: int) -> Reduced:
+    """The same with sleep sets, which visit all states."""
+    states = 4**count + 2**count + 6**count
+    what = f"TLA+ two-phase commit of {count}"
+    return Reduced(what, partial(two_phase.managers, count), "sleep", states, states)
+
+
+REDUCTIONS = (
+    managers(5),
+    awake(5),
+    managers(7),
+    awake(7),
+    managers(10, beside=False, seconds=1.0),
+)
+
+
+def shipped_commit(participants: int) -> Scenario:
+    """One transaction of two-phase commit as the catalogue has it, presuming abort."""
+    scenario = load(Aim("two-phase-commit"))
+    fields = next(c.fields for c in scenario.configurations if c.name == "presumed abort")
+    assert scenario.exploration is not None
+    exploration = replace(
+        scenario.exploration,
+        nodes=1 + participants,
+        fields={**fields, "willing": (True, False)},
+        scripts=(Script((Operation("commit", "t"),), {"server": NodeId("n1")}),),
+        crashes=1,
+        timers=0,
+    )
+    return replace(scenario, exploration=exploration)
 
 
 def explore(options: Options) -> Row:
@@ -76,7 +115,8 @@ def explore(options: Options) -> Row:
     parts = [
         measure_oracles(QUICK if few else ORACLES, options.tell),
         measure_rates(SHIPPED, 20_000 if few else 300_000, options.tell),
-        measure_reductions(REDUCTIONS[:1] if few else REDUCTIONS, options.tell),
+        measure_together("paxos", 2_000 if few else None, 1 if few else 3, options.tell),
+        measure_reductions(REDUCTIONS[:2] if few else REDUCTIONS, options.tell),
         measure_states(60_000 if few else SET_HAS_DOUBLED, options.tell),
     ]
     if options.long:
@@ -152,31 +192,88 @@ def measure_rates(names: Sequence[str], states: int, tell: Tell = silent) -> Row
     return Row(name="explore", measures=tuple(measures), notes=tuple(notes), wrong=tuple(wrong))
 
 
+# Two processes
+
+
+def measure_together(name: str, states: int | None, rounds: int, tell: Tell = silent) -> Row:
+    """Two processes of one search, beside two searches that know nothing of each other.
+
+    The goal is what the two have left of a core each: half of the time that two searches take
+    together, which is what the machine allows, by the time that one search by both takes.
+    """
+    tell(f"{name}: two processes")
+    taken = in_turns(
+        rounds,
+        lambda: _states_each_second(_together(name, states)),
+        lambda: _states_each_second(_beside_each_other(name, states)),
+    )
+    ours, theirs = taken
+    shares = [one / other for one, other in zip(ours, theirs, strict=True)]
+    goal = Goal("at least 0.8 of the two", median(shares), TOGETHER_GOAL)
+    measure = Measure(
+        what=f"{name} as shipped, by two processes",
+        ours=samples("states/s", ours),
+        peer="two searches at once, both counted",
+        theirs=samples("states/s", theirs),
+        goals=(goal,),
+    )
+    return Row(name="explore", measures=(measure,))
+
+
+def _states_each_second(work: Callable[[], int]) -> float:
+    started = perf_counter()
+    return work() / (perf_counter() - started)
+
+
+def _together(name: str, states: int | None) -> Callable[[], int]:
+    limits = Limits(states=states)
+    return lambda: exhaustive.explore(load(Aim(name)), jobs=2, limits=limits).progress.states
+
+
+def _beside_each_other(name: str, states: int | None) -> Callable[[], int]:
+    def work() -> int:
+        with ProcessPoolExecutor(2, get_context("spawn")) as workers:
+            return sum(workers.map(count_states, (name, name), (states, states)))
+
+    return work
+
+
+def count_states(name: str, states: int | None) -> int:
+    """What a worker does: one search of its own."""
+    return exhaustive.explore(load(Aim(name)), limits=Limits(states=states)).progress.states
+
+
 # Reductions
 
 
 def measure_reductions(models: Sequence[Reduced], tell: Tell = silent) -> Row:
-    """How many states are left, with the search that leaves out nothing beside it."""
-    measures, wrong = [], list[str]()
+    """How many states and transitions are left, beside the search that leaves out nothing."""
+    measures, notes, wrong = [], list[str](), list[str]()
     for what, make, reduce, plain, states, bound in models:
-        words = f"{what}, by {' and '.join(reduce)}"
+        words = f"{what}, by {reduce}"
         tell(words)
-        result, seconds = _timed(make(), reduce=reduce)
+        result, seconds = _timed(make(), reduce=(reduce,))
         wrong += _wrong(words, result, states)
+        unit = "transitions" if reduce == "sleep" else "states"
+        left, took = getattr(result.progress, unit), f"{figure(seconds)} s"
+        theirs = None
         if plain is not None:
-            whole, _ = _timed(make())
+            whole, longer = _timed(make())
             wrong += _wrong(what, whole, plain)
+            theirs = samples(unit, [getattr(whole.progress, unit)])
+            took += f", without {figure(longer)} s"
+        notes.append(f"{words}: {took}")
         goals = [Goal(f"less than {bound:g} s", seconds, bound, at_least=False)] if bound else []
         measures.append(
             Measure(
                 what=words,
-                ours=samples("states", [states]),
-                peer="nothing left out" if plain else "",
-                theirs=samples("states", [plain]) if plain else None,
+                ours=samples(unit, [left]),
+                peer="nothing left out" if theirs else "",
+                theirs=theirs,
                 goals=tuple(goals),
             )
         )
-    return Row(name="explore", measures=tuple(measures), wrong=tuple(wrong))
+    return Row(name="explore", measures=tuple(measures), notes=tuple(notes), wrong=tuple(wrong))
 
 
 # Memory

@@ -34,6 +34,7 @@ class Moves:
     Attributes:
         locals, local_prints: local states, and their fingerprints as numbers.
         envelopes, envelope_prints, targets: messages, their fingerprints, and whom they are for.
+        links: of each message the number of its link, if it is one between two servers; else -1.
         arrivals: for each local state, the ways in which a message can arrive there.
         fenced: local states and messages that would lead beyond the bounds.
         servers: how many of the machines are servers; clients come after them.
@@ -92,6 +93,7 @@ class Moves:
         self.envelopes: list[Envelope] = []
         self.envelope_prints: list[int] = []
         self.targets: list[int] = []
+        self.links: list[int] = []
         self._known_envelopes: dict[int, int] = {}
 
     @property
@@ -146,6 +148,9 @@ class Moves:
             self.envelopes.append(envelope)
             self.envelope_prints.append(print_)
             self.targets.append(target)
+            source = self.slots[envelope.source]
+            is_risky = source != target and max(source, target) < self.servers
+            self.links.append(source * self.servers + target if is_risky else NOTHING)
         return known
 
     def is_to_itself(self, envelope: int) -> bool:
@@ -154,9 +159,7 @@ class Moves:
 
     def is_at_risk(self, envelope: int) -> bool:
         """Whether the network may lose or repeat the message: both ends are servers, and differ."""
-        source, target, _ = self.envelopes[envelope]
-        ends = {self.slots[source], self.slots[target]}
-        return len(ends) == 2 and max(ends) < self.servers
+        return self.links[envelope] != NOTHING
 
     # What can happen
 
@@ -405,12 +408,15 @@ class Moves:
         if self._messages_add_up and has_messages:
             delta += sum(self.envelope_prints[sent] for sent in sends)
             delta -= self.envelope_prints[takes] if takes != NOTHING else 0
+        clears: frozenset[int] = frozenset()
+        if self._exploration.newest_only:
+            clears = frozenset(self.links[sent] for sent in sends) - {NOTHING}
         self.count += 1
         return Move(
             self.count - 1, kind, slot, before, after, takes, place, sends, False, delta,
             remembers or (has_messages and not self._messages_add_up), remembers, spends, crash,
             happenings, steps if remembers else (), woken, changed(self.always, before, after),
-            changed(self.sometimes, before, after), failure, event, also, choices,
+            changed(self.sometimes, before, after), failure, event, also, choices, clears,
         )  # fmt: skip
 
     def _repeat(self, move: Move) -> Move:

@@ -65,14 +65,8 @@ class Report(msgspec.Struct):
     handlers: int
 
 
-class Candidate(NamedTuple):
-    """A state that has been reached for the first time here."""
-
-    parent: int
-    place: int
-    depth: int
-    state: State
-    way: Way
+Candidate = tuple[int, int, int, State, Way]
+"""A new state: number of the one before, place among its ways, depth; the one before, the way."""
 
 
 class Share(Search):
@@ -121,8 +115,9 @@ class Share(Search):
             found = self.space.successors(print_, state)
             self.progress.transitions += len(found)
             for place, (after, way) in enumerate(found):
-                if after not in recent and after not in candidates:
-                    candidates[after] = Candidate(number, place, depth + 1, state, way)
+                if after not in recent:
+                    recent.add(after)
+                    candidates[after] = (number, place, depth + 1, state, way)
             if self._ends is not None:
                 self._judge_rest(number, state, found)
         self._asked = [[] for _ in range(self._jobs)]

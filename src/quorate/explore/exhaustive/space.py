@@ -43,10 +43,8 @@ class Space:
         self._drop = exploration.drop
         self._channel = exploration.channel
         self._first: State | None = None
-        self._newest_only = exploration.newest_only
         self._is_synchronous = exploration.timing == "synchronous"
         self._must_look = not messages_add_up(type(self), exploration)
-        self._links: dict[int, tuple[object, ...] | None] = {}
 
     def roots(self) -> list[tuple[int, State, tuple[Way, ...]]]:
         """Every state in which all nodes have begun: fingerprint, state, and the ways to it."""
@@ -81,7 +79,7 @@ class Space:
         """All that can happen next, faults included."""
         found: Found = []
         for way in self.ways(state):
-            if way.is_special:
+            if way.is_special or way.clears:
                 self._add(found, print_, state, way)
             else:
                 found.append((print_ + way.delta, way))
@@ -139,9 +137,12 @@ class Space:
         if after == SPENT:
             return
         print_ += self.memories.prints[after] - self.memories.prints[memory]
+        must_look = self._must_look or way.clears_its_own or way.moves[0].crash is not None
+        if way.clears and not must_look:
+            print_ -= self._cleared(messages, way)
         for move in way.moves:
             print_ += move.delta
-            if self._must_look or move.crash:
+            if must_look:
                 exchanged = self.exchange(messages, move)
                 print_ += self.correction(messages, exchanged, move)
                 messages = exchanged
@@ -194,9 +195,9 @@ class Space:
             left.remove(move.takes)
         if move.crash:
             left = [envelope for envelope in left if not self._dies(envelope, move.slot)]
-        if self._newest_only and move.sends:
-            links = {self._risky_link(sent) for sent in move.sends} - {None}
-            left = [envelope for envelope in left if self._risky_link(envelope) not in links]
+        if move.clears:
+            links, cleared = self.moves.links, move.clears
+            left = [envelope for envelope in left if links[envelope] not in cleared]
         left += move.sends
         left.sort()
         return tuple(left)
@@ -213,15 +214,14 @@ class Space:
         """Whether the message dies with the node of that slot, because it sent it to itself."""
         return self.moves.targets[envelope] == slot and self.moves.is_to_itself(envelope)
 
-    def _risky_link(self, envelope: int) -> tuple[object, ...] | None:
-        """The link of a message between two servers; None for all others."""
-        known = self._links.get(envelope, ())
-        if known == ():
-            known = None
-            if self.moves.is_at_risk(envelope):
-                known = self.moves.envelopes[envelope][:2]
-            self._links[envelope] = known
-        return known
+    def _cleared(self, messages: tuple[int, ...], way: Way) -> int:
+        """The fingerprints of the messages whose place those of a way take."""
+        links, prints, clears = self.moves.links, self.moves.envelope_prints, way.clears
+        total = sum([prints[envelope] for envelope in messages if links[envelope] in clears])
+        first = way.moves[0]
+        if first.takes != NOTHING and not first.repeats and links[first.takes] in clears:
+            total -= prints[first.takes]  # It has arrived, and is gone anyway.
+        return total
 
     def _is_crowded(self, messages: tuple[int, ...]) -> bool:
         counts: dict[tuple[str, str], int] = {}
@@ -391,8 +391,7 @@ class RpcSpace(Space):
 
 def messages_add_up(kind: type[Space], exploration: Exploration) -> bool:
     """Whether what a move's messages change of a fingerprint is the same in every state."""
-    is_plain = exploration.channel is None and not exploration.newest_only
-    return kind.is_additive and is_plain
+    return kind.is_additive and exploration.channel is None
 
 
 SPACES: dict[str, type[Space]] = {

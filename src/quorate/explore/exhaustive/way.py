@@ -68,6 +68,7 @@ class Move(msgspec.Struct, gc=False):
         event: a message, a timer, the name of a stored value, an operation.
         also: the operation that an eager client begins in the same step.
         choices: what chance answers.
+        clears: the links on which it takes the place of what is under way; see `Moves.links`.
     """
 
     index: int
@@ -93,6 +94,7 @@ class Move(msgspec.Struct, gc=False):
     event: Any
     also: Operation | None
     choices: tuple[Any, ...]
+    clears: frozenset[int]
 
     @property
     def is_start(self) -> bool:
@@ -108,6 +110,8 @@ class Way(msgspec.Struct, gc=False):
         delta: by how much it changes the fingerprint of a state, if it is not special.
         is_special: whether that depends on more than the nodes that move.
         judged, hoped: the `always` and `sometimes` properties that may change by it.
+        clears: the links on which its messages take the place of others.
+        clears_its_own: whether some of these others are its own.
     """
 
     moves: tuple[Move, ...]
@@ -115,14 +119,19 @@ class Way(msgspec.Struct, gc=False):
     is_special: bool
     judged: tuple[int, ...]
     hoped: tuple[int, ...]
+    clears: frozenset[int] = frozenset()
+    clears_its_own: bool = False
 
 
 def way_of(*moves: Move) -> Way:
     """The way of these moves, one after the other."""
+    clears: frozenset[int] = frozenset().union(*(move.clears for move in moves))
     return Way(
         moves,
         sum(move.delta for move in moves),
         any(move.is_special for move in moves),
         tuple(dict.fromkeys(at for move in moves for at in move.judged)),
         tuple(dict.fromkeys(at for move in moves for at in move.hoped)),
+        clears,
+        sum(len(move.clears) for move in moves) > len(clears),
     )
