@@ -22,6 +22,7 @@ from quorate.explore.catalogue import Aim, load
 from quorate.explore.interrupts import interrupts_wait
 from quorate.explore.outcome import judge, judge_world
 from quorate.explore.report import led_to
+from quorate.explore.resources import SHARE, available, limit_memory
 from quorate.explore.shrink import Progress as ShrinkProgress
 from quorate.explore.shrink import schedule_of, shrink
 from quorate.kernel.properties import PropertyKind
@@ -163,7 +164,7 @@ def _campaign(
     progress: Progress | None,
 ) -> None:
     next_seed = tally.first + tally.runs
-    running: set[Future[Tally]] = set()
+    running: dict[Future[Tally], int] = {}
     try:
         while True:
             is_over = deadline is not None and monotonic() >= deadline
@@ -171,28 +172,34 @@ def _campaign(
             while not is_over and len(running) < 2 * jobs and (stop is None or next_seed < stop):
                 count = CHUNK if stop is None else min(CHUNK, stop - next_seed)
                 task = (tally.aim, next_seed, count, keep_going, next_seed == tally.first)
-                running.add(pool.submit(try_seeds, *task))
+                running[pool.submit(try_seeds, *task)] = next_seed
                 next_seed += count
             if not running:
                 return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
                 tally.add(future.result())
+                del running[future]
             if progress is not None:
                 progress(tally)
             if tally.failures and not keep_going:
                 for future in running:
                     future.cancel()
-                running = {future for future in running if not future.cancelled()}
+                running = {f: seed for f, seed in running.items() if not f.cancelled()}
     except BrokenProcessPool as error:
         tally.interrupted = True
-        told = f"a worker process died after {tally.runs} runs, perhaps for want of memory"
-        raise Mistake(f"{told}; --jobs 1 goes on without workers") from error
+        raise _died(tally, range(min(running.values()), next_seed)) from error
     except KeyboardInterrupt:
         tally.interrupted = True
         for future in running:
             if not future.cancel():  # Its seeds come before those of all that were cancelled.
                 tally.add(future.result())
+
+
+def _died(tally: Tally, seeds: range) -> Mistake:
+    return Mistake(
+        f"a worker process died after {tally.runs} runs, in one of the seeds {seeds[0]} to "
+        f"{seeds[-1]}: it was ended by the system, or by the node itself"
+    )
 
 
 def try_seeds(aim: Aim, first: int, count: int, keep_going: bool, checked: bool = False) -> Tally:
@@ -273,9 +280,9 @@ def cores() -> int:
 
 @contextmanager
 def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
-    """The executor that was given, or this process alone, or processes of our own."""
-    if given is not None or jobs == 1:
-        yield given or SerialExecutor()
+    """The executor that was given, or processes of our own."""
+    if given is not None:
+        yield given
         return
     with workers(jobs) as pool:
         yield pool
@@ -285,11 +292,13 @@ def _executor(given: Executor | None, jobs: int | None) -> Iterator[Executor]:
 def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
     """So many processes, started afresh on every platform.
 
-    They leave Ctrl-C to this process, which collects their results, from their very beginning.
+    They leave Ctrl-C to this process, which collects their results, from their very beginning. Each
+    has its part of the memory that is free: a node that wants more gets an error, and is told.
     """
     context: Any = get_context("spawn")
     count = jobs or cores()
-    with ProcessPoolExecutor(count, context, initializer=ignore_interrupts) as pool:
+    share = int(available() * SHARE) // count
+    with ProcessPoolExecutor(count, context, initializer=begin_work, initargs=(share,)) as pool:
         resource_tracker.ensure_running()  # It would let interrupts through when it starts.
         with interrupts_wait():
             for _ in range(count):
@@ -305,6 +314,12 @@ class SerialExecutor(Executor):
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+def begin_work(memory_bytes: int) -> None:
+    """What a worker does first: leave Ctrl-C alone, and take no more memory than its part."""
+    ignore_interrupts()
+    limit_memory(memory_bytes)
 
 
 def ignore_interrupts() -> None:

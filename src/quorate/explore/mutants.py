@@ -14,8 +14,8 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.exhaustive import Limits, explore
-from quorate.explore.exhaustive.resources import SHARE, available
 from quorate.explore.hunt import Found, cores, shrink_seed, try_seeds, workers
+from quorate.explore.resources import SHARE, available
 from quorate.scenario.mutant import Mutant
 from quorate.verdict import Verdict
 

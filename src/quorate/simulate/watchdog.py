@@ -1,24 +1,44 @@
 """Ends handlers that would never end, so that no node hangs its judge.
 
-A thread looks now and then whether the run still makes steps. Real time decides here, but only
-whether a handler is given up as endless; what a run that goes on does never depends on it.
+A thread looks now and then whether the run still makes steps. The processor's time decides here,
+but only whether a handler is given up as endless; what a run that goes on does never depends on it.
 """
 
 import ctypes
+import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-LIMIT_SECONDS = 5.0
+from quorate.errors import Mistake
+
+VARIABLE = "QUORATE_STEP_SECONDS"
+"""The environment variable that sets another limit."""
+LIMIT_SECONDS = 2.0
 """A step takes microseconds; this is long enough for the slowest machine."""
+LOOKS = 4
+"""How often the watchdog looks within the limit."""
 
 
 class StepNeverEnds(BaseException):
     """Raised inside a handler that has been running for too long."""
 
     def __init__(self) -> None:
-        super().__init__(f"a handler was still running after {LIMIT_SECONDS:g} s")
+        super().__init__(f"a handler was still running after {limit_seconds():g} s")
+
+
+def limit_seconds() -> float:
+    """How much of a processor's time a step may take. Raises Mistake if that was set to no time."""
+    text = os.environ.get(VARIABLE, "")
+    try:
+        seconds = float(text) if text else LIMIT_SECONDS
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise Mistake(f"{VARIABLE} is a number of seconds, not {text!r}")
+    return seconds
 
 
 class Stepping(Protocol):
@@ -33,19 +53,32 @@ class _Watchdog:
     def __init__(self) -> None:
         self.run: Stepping | None = None
         self._thread_id = threading.get_ident()
+        self._limit = limit_seconds()
+        self._clock = _clock_of(self._thread_id)
         self._wake = threading.Event()
         threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
 
     def _watch(self) -> None:
         seen: tuple[int, int] | None = None
-        while not self._wake.wait(LIMIT_SECONDS):
+        since = 0.0
+        while not self._wake.wait(self._limit / LOOKS):
             run = self.run
             now = None if run is None else (id(run), run.steps)
-            if now is not None and now == seen:
+            if now is None or now != seen:
+                seen, since = now, self._clock() if now else 0.0
+            elif self._clock() - since >= self._limit:
+                seen = None
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread_id), ctypes.py_object(StepNeverEnds)
                 )
-            seen = now
+
+
+def _clock_of(thread_id: int) -> Callable[[], float]:
+    """The processor's time that a thread has had; where nobody tells, the time of day."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(thread_id)
+    return lambda: time.clock_gettime(clock)
 
 
 _watchdogs = threading.local()

@@ -7,7 +7,7 @@ import pytest
 from quorate.errors import Mistake
 from quorate.explore.exhaustive import Limits, explore
 from quorate.explore.exhaustive.growth import size
-from quorate.explore.exhaustive.resources import Room
+from quorate.explore.resources import Room
 from quorate.kernel import Env, Map, Message, Node, NodeId, Start, on
 from quorate.scenario.scenario import Scenario
 from tests.explore.exhaustive.systems import Asker, Speaker, scenario

@@ -18,11 +18,11 @@ from quorate.explore.exhaustive.claims import Claim
 from quorate.explore.exhaustive.liveness import Graph
 from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
-from quorate.explore.exhaustive.resources import Room
 from quorate.explore.exhaustive.space import Space, State
 from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.exhaustive.way import Way
 from quorate.explore.outcome import DEADLOCK
+from quorate.explore.resources import Room
 from quorate.scenario.exploration import Exploration
 from quorate.simulate.world import collector_at_rest
 

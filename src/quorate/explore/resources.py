@@ -47,6 +47,23 @@ def available() -> int:
         return 2 << 30
 
 
+def limit_memory(more_bytes: int) -> None:
+    """Let this process take so much more and no more, where the system can hold it to that.
+
+    What goes beyond is a MemoryError there, instead of the end of some process.
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + more_bytes
+    if most == resource.RLIM_INFINITY or limit < most:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+
+
 def _peak() -> int:
     try:
         import resource
