@@ -57,6 +57,9 @@ def test_two_terms_are_too_few_for_it() -> None:
     [
         ("changes-before-own-commit", "one_change_at_a_time", 4),
         ("removed-leader-stays", "who_is_removed_leads_no_more", 10),
+        ("two-changes-at-once", "one_change_at_a_time", 7),
+        ("new-majority-alone", "CommittedByMajority", 6),
+        ("heir-asks-first", "an_heir_stands_at_once", 6),
     ],
 )
 def test_mutants_die_at_small_bounds(mutant: str, violates: str, transitions: int) -> None:

@@ -1,5 +1,12 @@
 """Raft with one rule broken of membership changes, transfer or leases, for their own scenario."""
 
+from typing import Any
+
+from msgspec.structs import replace
+
+from quorate.kernel import NodeId, Operation
+from quorate.protocols.consensus.raft_scenario import BARE
+from quorate.scenario.exploration import Script
 from quorate.scenario.mutant import Mutant
 
 CONFIGURATION = "raft_configuration"
@@ -9,6 +16,22 @@ SNAPSHOT = "raft_snapshot"
 TRANSFER = "raft_transfer"
 MEMBERSHIP = "raft_membership"
 LEASES = "raft_leases"
+
+
+def alone(*operations: Operation, terms: int) -> dict[str, Any]:
+    """An exploration of what clients ask of n1 alone, which may change things once it leads."""
+    fields = {"server": NodeId("n1"), "retry": 0}
+    scripts = tuple(Script((operation,), fields) for operation in operations)
+    config = {"config": replace(BARE, no_op=True)}
+    return {
+        "scripts": scripts,
+        "fields": config,
+        "terms": terms,
+        "timers": 1,
+        "log": 3,
+        "rounds": 4,
+    }
+
 
 MUTANTS: tuple[Mutant, ...] = (
     # Membership
@@ -27,6 +50,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=MEMBERSHIP,
         old="is_settled = len(self.configurations) == 1 and self.change is None",
         new="is_settled = self.change is None",
+        bounds=alone(Operation("remove", "n2"), Operation("remove", "n3"), terms=1),
     ),
     Mutant(
         name="configured-on-commit",
@@ -51,6 +75,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=CONFIGURATION,
         old="return (self.voters, self.outgoing) if self.outgoing else (self.voters,)",
         new="return (self.voters,)",
+        bounds=alone(Operation("reconfigure", None, ("n1",)), terms=1),
     ),
     Mutant(
         name="learners-count",
@@ -153,6 +178,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=TRANSFER,
         old="self.campaign(env, pre=False, disrupt=True)",
         new="self.campaign(env, pre=True)",
+        bounds=alone(Operation("transfer", "n2"), terms=2),
     ),
     # Leases
     Mutant(

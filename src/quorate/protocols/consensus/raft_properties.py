@@ -106,9 +106,10 @@ class CommittedByMajority(Monitor):
         """The configurations that the leader may have counted by."""
         for index, each in node.configurations:
             yield each
-            in_snapshot = index < node.log.start
-            if each.outgoing and (in_snapshot or is_enough(self.have(index, node), each, spare)):
-                yield each.settled()  # It comes right after (thesis §4.3).
+            if each.outgoing:
+                if index >= node.log.start and not is_enough(self.have(index, node), each, spare):
+                    return  # Nothing comes after it before both sides have it (thesis §4.3).
+                yield each.settled()
 
 
 @each_step
