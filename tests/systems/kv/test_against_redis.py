@@ -104,6 +104,23 @@ def test_the_table_of_commands(redis: Redis) -> None:
     }, differ
 
 
+def test_the_names_of_commands(redis: Redis) -> None:
+    """COMMAND LIST gives those of Redis that we have, with the commands of containers."""
+    ours = Ours().connect()
+    known = {spell((name.encode(),))[4:] for name in TABLE}
+    for words in ("COMMAND LIST", "COMMAND LIST FILTERBY PATTERN c*|*e*"):
+        asked = spell(tuple(words.encode().split()))
+        with redis.connect() as real:
+            real.send(asked)
+            names = _set(real.reply()) & known
+        assert b"$11\r\nclient|list\r\n" in names or "FILTERBY" in words
+        assert {*_set(ours.ask(asked, 0)) - names} <= {
+            spell((name.encode(),))[4:]
+            for name in ("quorate", "quorate|consistency", "quorate|identity", "client|setinfo")
+        }
+        assert names <= _set(ours.ask(asked, 0))
+
+
 def _details(reply: bytes) -> object:
     (details,) = replies_in(reply[4:])
     if details[:1] != b"*" or details.startswith(b"*-1"):

@@ -41,7 +41,7 @@ def _expire(db: Draft, words: Command, unit: int, base: int, name: str) -> Reply
     _, key, argument, *rest = words
     conditions = _conditions(rest)
     time = integer(argument)
-    if not LOWEST // unit <= time <= HIGHEST // unit or time * unit > HIGHEST - base:
+    if not LOWEST <= time * unit <= HIGHEST - base:
         raise Refused(f"invalid expire time in '{name}' command")
     time = time * unit + base
     if db.get(key) is None or not _holds(conditions, time, db.expiry(key)):

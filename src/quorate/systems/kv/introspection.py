@@ -28,9 +28,10 @@ def time(session: Session, words: Command) -> Reply:
 def info(session: Session, words: Command) -> Reply:
     """Get information and statistics about the server."""
     sections: dict[str, dict[str, str | int]] = {
-        "Server": {"redis_version": REDIS_VERSION, "redis_mode": "standalone"},
+        "Server": {"redis_version": REDIS_VERSION, "redis_mode": "standalone", "arch_bits": 64},
         "Clients": {"connected_clients": len(session.server.sessions)},
         "Replication": {"role": "master", "connected_slaves": session.server.acknowledged},
+        "Cluster": {"cluster_enabled": 0},
     }
     for title, facts in session.server.facts().items():
         sections.setdefault(title, {}).update(facts)
@@ -100,7 +101,7 @@ def command_count(session: Session, words: Command) -> Reply:
 @local_command("command|list", -2, "loading stale", "server")
 def command_list(session: Session, words: Command) -> Reply:
     """Get an array of command names."""
-    found = _top_level()
+    found = [TABLE[name] for name in sorted(TABLE)]
     if len(words) > 2:
         if len(words) != 5 or words[2].upper() != b"FILTERBY":
             raise Refused(SYNTAX)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from quorate.kernel import Operation
 from quorate.systems.kv.execution import EXEC, WATCH, Step
-from quorate.systems.kv.table import SPECS, Refused, Spec, refusal, spec_of
+from quorate.systems.kv.table import SPECS, Refused, Spec, full_name, refusal, spec_of
 from quorate.wire.resp import ARGUMENT_COST, Command, Failure, Reply
 
 Consistency = Literal["linearizable", "lease", "stale"]
@@ -212,6 +212,8 @@ class Session:
         return spec.name in ALONE or bool(self.identity and is_write and plan.steps)
 
     def _take_one(self, words: Command, spec: Spec | None, plan: Plan) -> None:
+        if spec is not None:
+            self.latest = full_name(spec, words)
         if spec is None or spec.is_local or not spec.takes(len(words)) or not self.is_trusted:
             plan.parts.append(self._connections_own(words, spec, plan))
         elif self.queue is not None:
@@ -227,8 +229,6 @@ class Session:
                     self._identify(spec.writes, plan)
         if plan.size > MOST_BYTES or len(plan.steps) >= MOST_COMMANDS:
             plan.is_full = True
-        if spec is not None:
-            self.latest = spec.name
 
     def _identify(self, is_write: bool, plan: Plan) -> None:
         """Let the write that was just planned be the one that the identity is for."""

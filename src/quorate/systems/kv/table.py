@@ -141,6 +141,14 @@ def subcommand(words: Command) -> Spec:
     return spec
 
 
+def full_name(spec: Spec, words: Command) -> str:
+    """The command's name; of a container's command, such as "client|list", with its second word."""
+    if spec.name not in CONTAINERS or len(words) == 1:
+        return spec.name
+    name = f"{spec.name}|{words[1].decode('latin-1').lower()}"
+    return name if name in TABLE else spec.name
+
+
 def wrong_arity(name: str) -> Failure:
     """What a command replies that has too few or too many words."""
     return Failure(f"ERR wrong number of arguments for '{name}' command")
