@@ -12,7 +12,7 @@ LARGE = 64
 """A hash of more fields is large."""
 
 
-class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Text(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A string. A number or truth value that a generic write stored stays what it is.
 
     Attributes:
@@ -23,7 +23,7 @@ class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: int
 
 
-class Hash(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Hash(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A hash: never empty."""
 
     fields: Map[bytes, bytes]
