@@ -186,6 +186,8 @@ def _restart(ours: Quorate, place: Place) -> float:
     supervisor.start(place)
     while True:
         facts = supervisor.status(place)
+        if place.pid() is None:
+            raise Mistake(f"{place.name} has ended: {place.last_words()}")
         if facts.get("commit_index", -1) >= wanted and facts["ready"]:
             return time.monotonic() - started
         if time.monotonic() > started + 300:
