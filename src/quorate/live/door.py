@@ -15,6 +15,10 @@ from quorate.scenario.system import Command, Conversation, Front
 from quorate.wire.resp import Failure, Parser, encode_reply
 
 WAITING = 10_000
+VALUE_BYTES = 4 << 20
+"""The longest argument of a command, and so the longest value."""
+COMMAND_BYTES = 8 << 20
+"""The longest command. Entries of the log and parts of snapshots travel many in one frame."""
 
 
 class Connection(asyncio.Protocol):
@@ -22,12 +26,13 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, door: "Door") -> None:
         self._door = door
-        self._parser = Parser()
+        self._parser = Parser(max_bulk=VALUE_BYTES, max_pending=COMMAND_BYTES)
         self._waiting: list[Command] = []
         self._hosted: Hosted | None = None
         self._talk: Conversation | None = None
         self._transport: asyncio.Transport | None = None
         self._is_busy = False
+        self._is_full = False
         self._taken = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,8 +57,15 @@ class Connection(asyncio.Protocol):
         self._waiting += self._parser.feed(data)
         if len(self._waiting) > WAITING and self._transport is not None:
             self._transport.pause_reading()
-        if not self._is_busy:
-            self._go_on()
+        self._go_on()
+
+    def pause_writing(self) -> None:
+        """The client does not take its replies: it gets no more of them until it does."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._go_on()
 
     def close(self) -> None:
         """Hang up."""
@@ -63,7 +75,9 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Begin the next operation, if there is something to do."""
         hosted, talk, transport = self._hosted, self._talk, self._transport
-        if hosted is None or talk is None or transport is None or self._is_busy:
+        if hosted is None or talk is None or transport is None:
+            return
+        if self._is_busy or self._is_full:
             return
         if self._waiting:
             operation, count = talk.take(self._waiting, self._door.host.clock.wall())

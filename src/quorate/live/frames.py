@@ -22,8 +22,8 @@ VERSION = 1
 """Of frames and hellos. A member speaks all versions from `OLDEST` to this one."""
 OLDEST = 1
 HELLO_BYTES = 4096
-LONGEST = 64 * 1024 * 1024
-"""The longest frame, in bytes."""
+LONGEST = 1 << 30
+"""The longest frame between members, in bytes: many entries of a log, or parts of a snapshot."""
 
 HELLO, WELCOME, REFUSAL, MESSAGE, ASK, ANSWER = range(6)
 """Kinds of frames: the dialler's hello, the two answers to it; a message of a node; and what an

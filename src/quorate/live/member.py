@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import msgspec
 
@@ -42,6 +43,7 @@ from quorate.scenario.system import System
 
 MOST_CLIENTS = 10_000
 MOST_INBOUND = 1000
+"""Connections from members, operators and strangers at once: each may hold some memory."""
 NUMBERS = ("current_term", "commit_index", "last_index")
 """Fields of a server's node that tell how it does, where it has them."""
 
@@ -110,7 +112,7 @@ class Member:
         self.door = Door(self.host, self.front, config.member, self.disk.incarnation, MOST_CLIENTS)
         self.door.peers = (me, *(NodeId(name) for name in config.members if name != me))
         self._administration = Administration(self)
-        self.inbound: set[Inbound] = set()
+        self._inbound: WeakSet[Inbound] = WeakSet()
         self.heard: Counter[str] = Counter()
         self.telemetry = Telemetry(self)
 
@@ -221,8 +223,12 @@ class Member:
             if name != config.member or name in config.visitors:
                 connect(name, config.via.get(name, text))
 
-        def inbound() -> Inbound:
-            return Inbound(hello, members, self._receive, self._refused)
+        def inbound() -> asyncio.Protocol:
+            if len(self._inbound) >= MOST_INBOUND:
+                return Closed()
+            one = Inbound(hello, members, self._receive, self._refused)
+            self._inbound.add(one)
+            return one
 
         return [
             await _serve(loop, inbound, config.members[config.member], serve),
@@ -326,6 +332,13 @@ class Member:
         """A step or a sync has raised: a member that may be wrong must not go on."""
         error = context.get("exception")
         self._stop(error or RuntimeError(context["message"]))
+
+
+class Closed(asyncio.Protocol):
+    """A connection for which there is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 def _answering(inbound: Inbound) -> Answer:

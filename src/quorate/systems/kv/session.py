@@ -20,7 +20,7 @@ from quorate.wire.resp import ARGUMENT_COST, Command, Failure, Reply
 Consistency = Literal["linearizable", "lease", "stale"]
 Sections = Mapping[str, Mapping[str, str | int]]
 
-MOST_COMMANDS = 4096
+MOST_COMMANDS = 256
 MOST_BYTES = 1 << 20
 """What becomes one operation: no more commands than that, and no further one past so many bytes."""
 MOST_QUEUED = 256 << 20

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 
 from quorate.kernel import Env, Invoke, Node, NodeId, Operation, ms, on
-from quorate.protocols.consensus.raft_sessions import StateMachine
-from quorate.protocols.consensus.raft_state import Config
+from quorate.protocols.consensus import raft_sessions, raft_state
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.system import Command, Facts, System
 from quorate.systems.connection import Connection
@@ -21,13 +20,13 @@ NO_BOUND = 1 << 62
 """Nanoseconds by which a read may be stale if its client sets no bound."""
 UNKNOWN = Failure("UNKNOWN no answer in time; it may still happen")
 REFUSED = Failure("ERR the store cannot take this; it surely did not happen")
-SETTINGS = Config(
+SETTINGS = raft_state.Config(
     heartbeat=ms(100),
     election=(ms(500), ms(1000)),
-    max_entries=256,
-    max_in_flight=8,
+    max_entries=64,
+    max_in_flight=16,
     snapshot_every=100_000,
-    chunk_parts=2000,
+    chunk_parts=200,
     lease_reads=True,
     stale_reads=True,
 )
@@ -114,7 +113,7 @@ class RedisFront:
 
 def system_on(raft: Scenario) -> System:
     """The system on this Raft: the real one, or a mutant of it."""
-    state = StateMachine(machine=Store())
+    state = raft_sessions.StateMachine(machine=Store())
     scenario = msgspec.structs.replace(
         raft,
         name=raft.name.replace("raft", "kv", 1),
