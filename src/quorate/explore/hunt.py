@@ -21,7 +21,7 @@ from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.interrupts import interrupts_wait
 from quorate.explore.outcome import judge, judge_world
-from quorate.explore.report import led_to
+from quorate.explore.report import steps_led_to
 from quorate.explore.resources import SHARE, available, limit_memory
 from quorate.explore.shrink import Progress as ShrinkProgress
 from quorate.explore.shrink import schedule_of, shrink
@@ -266,7 +266,7 @@ def shrink_seed(
         Failure(left.seed or seed, violation.property, violation.message),
         format_schedule(schedule, (violation.message,)),
         schedule.decisions(),
-        len(led_to(told)),
+        steps_led_to(told),
         left.attempts,
         monotonic() - started,
         left.is_minimal,

@@ -10,7 +10,7 @@ import msgspec
 from quorate.errors import Mistake
 from quorate.explore.catalogue import Aim, load
 from quorate.explore.outcome import DEADLOCK, LINEARIZABILITY, Outcome, judge_world
-from quorate.explore.report import led_to
+from quorate.explore.report import steps_led_to
 from quorate.kernel.env import Env
 from quorate.kernel.node import Event, Node, step
 from quorate.kernel.properties import PropertyKind
@@ -64,7 +64,7 @@ class Replayed(msgspec.Struct):
 
     def causal_steps(self) -> int:
         """How many steps are in the failure's causal past."""
-        return len(led_to(self.outcome))
+        return steps_led_to(self.outcome)
 
     def sentence(self) -> str:
         """What came of it, in one sentence."""

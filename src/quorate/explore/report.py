@@ -117,6 +117,12 @@ def led_to(outcome: Outcome) -> set[int]:
     return set().union(*(causal_past(records, end) for end in ends))
 
 
+def steps_led_to(outcome: Outcome) -> int:
+    """How many steps and faults the failure rests on; that a disk syncs is no step of a node's."""
+    records = outcome.world.records
+    return sum(records[id].kind != "sync" for id in led_to(outcome))
+
+
 def is_liveness(outcome: Outcome) -> bool:
     """Whether what failed is that something good never happens."""
     name = outcome.violation.property if outcome.violation else ""

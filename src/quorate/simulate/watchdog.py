@@ -16,7 +16,7 @@ from quorate.errors import Mistake
 
 VARIABLE = "QUORATE_STEP_SECONDS"
 """The environment variable that sets another limit."""
-LIMIT_SECONDS = 2.0
+LIMIT_SECONDS = 1.0
 """A step takes microseconds; this is long enough for the slowest machine."""
 LOOKS = 4
 """How often the watchdog looks within the limit."""
