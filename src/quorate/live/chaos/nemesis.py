@@ -21,7 +21,7 @@ from quorate.live.chaos.voters import bounce
 from quorate.live.operator import Unreachable
 
 HEAVY: dict[str, tuple[Stroke, ...]] = {
-    "kill": (strokes.kill, bounce, bounce),
+    "kill": (strokes.kill, bounce, bounce, bounce),
     "power-cut": (strokes.power_cut,),
     "pause": (strokes.pause,),
     "partition": (strokes.partition,),

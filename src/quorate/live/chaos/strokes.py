@@ -74,6 +74,7 @@ class Stage:
         most: how many members may be down or cut off at once.
         cut: plays a power cut on a directory.
         dropped: unsynced bytes that power cuts have taken so far.
+        silence: seconds for which voters do not vote after a restart, as far as is known.
     """
 
     def __init__(self, crew: Crew, network: Network, ledger: Ledger, most: int) -> None:
@@ -83,6 +84,7 @@ class Stage:
         self.most = most
         self.cut: Callable[[Path, Callable[[int, int], int]], list[Cut]] = cut
         self.dropped = 0
+        self.silence = 0.0
 
     @property
     def names(self) -> list[str]:

@@ -6,14 +6,21 @@ heard wait for it. Nothing here knows a protocol: a promise is an answer that wa
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from quorate.live.chaos.proxy import Way
 from quorate.live.chaos.strokes import Draw, Proof, Stage, synced
 
+CATCH_UP_SECONDS = 0.3
+"""Who was down before has the others' entries by then, and could be elected."""
 MOST_LATE = 0.03
 """Seconds that a frame between a half and the voter may take."""
+AT_ONCE = 0.15
+SILENCE = 0.55
+"""Seconds that a voter which is back lets pass before it votes, where it does not at once: it may
+have promised its last leader a lease."""
 PATIENCE = 2.5
 """Seconds that an election may take until the voter is asked, and until it has answered."""
 
@@ -21,6 +28,7 @@ PATIENCE = 2.5
 async def bounce(stage: Stage, draw: Draw) -> Proof:
     """Kill the one voter that two halves have in common, right after it has promised something."""
     crew, network = stage.crew, stage.network
+    await asyncio.sleep(CATCH_UP_SECONDS)
     voter = await crew.leader() or draw.of(stage.names)
     others = draw.shuffled([name for name in stage.names if name != voter])
     first, second = others[: len(others) // 2], others[len(others) // 2 :]
@@ -56,20 +64,32 @@ async def _die_between(
     deaths = 1
     with _held(from_first + from_second):  # Both halves ask; the voter hears them together.
         crew.start(voter)
-        await asyncio.gather(crew.up(voter), _spoken(from_first), _spoken(from_second))
+        asked = _spoken(from_first), _spoken(from_second)
+        await asyncio.gather(crew.up(voter), asyncio.sleep(stage.silence), *asked)
         await asyncio.sleep(MOST_LATE)  # What they ask is due by now.
         written = synced(journal)
         heard = sum(way.forwarded for way in from_second)
     while crew.is_alive(voter) and sum(way.forwarded for way in from_second) == heard:
         await asyncio.sleep(0.001)
+    released = answered = time.monotonic()
+
+    def has_promised() -> bool:
+        nonlocal answered
+        answered = time.monotonic() if answered == released else answered
+        return synced(journal) > written
+
     with _held(from_second):
-        if not await _spoken(to_first, lambda: synced(journal) > written):
+        is_promised = await _spoken(to_first, has_promised)
+        if answered - released > AT_ONCE:
+            stage.silence = SILENCE  # Known from now on.
+            return deaths
+        if not is_promised:
             return deaths
         crew.strike(voter)
         with _held(from_first):
             deaths += await crew.gone(voter)
             crew.start(voter)
-            await crew.up(voter)
+            await asyncio.gather(crew.up(voter), asyncio.sleep(stage.silence))
             for way in from_second:
                 way.set(block="")
             await _spoken(to_second)
