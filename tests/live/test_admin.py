@@ -128,3 +128,17 @@ def test_a_member_knows_a_new_one_also_after_a_restart(directory: Path) -> None:
     supervisor.stop(supervisor.find(directory))
     assert main(["up", "--dir", str(directory), "--detach"]) == 0
     assert sorted(roles(directory).values()) == ["follower", "follower", "follower", "leader"]
+
+
+def test_a_snapshot_is_taken_when_it_is_wanted(directory: Path) -> None:
+    places = supervisor.find(directory)
+    client = redis.Redis.from_url(f"redis://{places[0].clients}")
+    assert client.set("x", "kept")
+    admin(directory, "snapshot")
+    files = [place.directory / "data" / "stored" / "snapshot.blob" for place in places]
+    while not all(file.exists() for file in files):
+        pass
+    supervisor.stop(places)
+    assert main(["up", "--dir", str(directory), "--detach"]) == 0
+    assert client.get("x") == b"kept"
+    admin(directory, "status")

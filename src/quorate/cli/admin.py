@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from quorate.cli import up
 from quorate.cli.screen import Screen
 from quorate.errors import Mistake
 from quorate.live import supervisor
@@ -19,8 +20,13 @@ def main(options: Namespace) -> int:
     screen = Screen(options.json)
     places = supervisor.find(Path(options.dir))
     known = {place.name: place for place in places}
+    if options.action == "status":
+        options.command = "status"
+        return up.main(options)
     if options.action == "restart":
         _restart(places, screen)
+    elif options.action == "snapshot":
+        _snapshot([known[options.member]] if options.member in known else places, screen)
     elif not options.member:
         raise Mistake(f"{options.action} which member? There are {', '.join(known)}")
     elif options.action == "add":
@@ -70,6 +76,14 @@ def _restart(places: list[Place], screen: Screen) -> None:
         _await_answer(place)
         supervisor.await_ready([other for other in places if other.pid() is not None])
         screen.say(f"{place.name} is back")
+
+
+def _snapshot(places: list[Place], screen: Screen) -> None:
+    for place in places:
+        answer = _ask(place, {"ask": "snapshot"})
+        if "error" in answer:
+            raise Mistake(str(answer["error"]))
+        screen.say(f"{place.name} stores what it has applied, in {place.directory / 'data/stored'}")
 
 
 def _operate(places: list[Place], f: str, key: str) -> None:

@@ -297,8 +297,9 @@ def _dir_option(parser: Parser) -> None:
 
 def _admin_options(parser: Parser) -> None:
     parser.add_argument(
-        "action", metavar="ACTION", choices=("add", "remove", "transfer", "restart"),
-        help="add, remove or transfer to MEMBER; restart: every member in turn",
+        "action", metavar="ACTION",
+        choices=("add", "remove", "transfer", "snapshot", "restart", "status"),
+        help="add, remove or transfer to MEMBER; snapshot; restart: every member in turn; status",
     )  # fmt: skip
     parser.add_argument("member", metavar="MEMBER", nargs="?", default="", help="as n4")
     _dir_option(parser)

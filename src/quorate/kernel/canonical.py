@@ -130,7 +130,6 @@ _translators: dict[type, Callable[[Any], list[object]]] = {}
 if TYPE_CHECKING:
     Plain = Any
 else:
-
     _OfAnyKind = type("_OfAnyKind", (type,), {"__instancecheck__": lambda cls, value: True})
 
     class Plain(metaclass=_OfAnyKind):

@@ -7,7 +7,7 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.kernel.canonical import Plain
-from quorate.kernel.node import Operation
+from quorate.kernel.node import Message, Operation
 from quorate.kernel.values import NodeId
 from quorate.live.codec import Undecodable
 from quorate.live.config import parse_address, write_config
@@ -22,8 +22,8 @@ class Question(msgspec.Struct, kw_only=True):
     """As JSON. What else a question holds is for those who understand it.
 
     Attributes:
-        ask: status; operate: have a client node of this member ask for an operation; or meet: know
-            another member by its address from now on.
+        ask: status; operate: have a client node of this member ask for an operation; snapshot:
+            have the server take one; or meet: know another member by its address from now on.
         f, key, value: the operation, its value encoded and in hexadecimal.
         member, address: whom to meet.
     """
@@ -48,6 +48,8 @@ class Administration:
         try:
             if question.ask == "operate":
                 self._operate(question, answer)
+            elif question.ask == "snapshot":
+                answer(self._take_snapshot())
             elif question.ask == "meet":
                 self._meet(question.member, question.address)
                 answer({"met": question.member})
@@ -71,6 +73,16 @@ class Administration:
 
         hosted.on_complete = end
         host.invoke(hosted, Operation(question.f, question.key, value))
+
+    def _take_snapshot(self) -> dict[str, Any]:
+        """Have the server store what it has applied, if it knows how."""
+        member = self._member
+        me = NodeId(member.config.member)
+        for kind in member.server.node.handlers:
+            if kind.__name__ == "TakeSnapshot" and issubclass(kind, Message):
+                member.host.deliver(me, me, kind(), 0)
+                return {"taking": member.config.member}
+        raise Mistake(f"{member.config.system} takes no snapshots")
 
     def _meet(self, name: str, address: str) -> None:
         """Know the member, also after a restart, and connect to it."""

@@ -18,6 +18,7 @@ from quorate.protocols.consensus.raft_state import (
     InstallSnapshot,
     Snapshot,
     SnapshotReply,
+    TakeSnapshot,
 )
 from tests.protocols.raft.cluster import ALICE, BOB, N1, N2, N3, Cluster, ok
 
@@ -49,6 +50,19 @@ def grown(size: int = 3, config: Config = EVERY_3) -> Cluster:
         cluster.send(ALICE, N1, Request(number, Operation("put", key, key)))
         cluster.deliver()
     return cluster
+
+
+def test_an_operator_may_have_one_taken_whenever_he_wants() -> None:
+    """Not only "when the log reaches a fixed size in bytes" (§7); but none that says nothing new."""
+    cluster = grown(config=Config(pre_vote=False, check_quorum=False, no_op=False, batching=False))
+    assert cluster.nodes[N1].snapshot.index == 0
+    cluster.act(N1, TakeSnapshot(), N1)
+    cluster.deliver()
+    taken = cluster.nodes[N1].snapshot
+    assert (taken.index, cluster.nodes[N1].log.start) == (3, 4)
+    cluster.act(N1, TakeSnapshot(), N1)
+    cluster.deliver()
+    assert cluster.nodes[N1].snapshot is taken
 
 
 def test_each_server_takes_snapshots_by_itself() -> None:

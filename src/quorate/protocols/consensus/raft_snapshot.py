@@ -10,6 +10,7 @@ from quorate.protocols.consensus.raft_state import (
     InstallSnapshot,
     Snapshot,
     SnapshotReply,
+    TakeSnapshot,
     Transfer,
 )
 
@@ -33,6 +34,14 @@ class Snapshots(Replication):
             term = self.log[commit_index].term
             configuration = self.configuration_at(commit_index)
             self.store(Snapshot(commit_index, term, self.state, configuration), env)
+
+    @on(TakeSnapshot)
+    def take(self, msg: TakeSnapshot, env: Env) -> None:
+        """§7. Whenever its operator wants one, a server can take a snapshot."""
+        index = self.commit_index
+        if index > self.snapshot.index and self.storing is None:
+            here = self.configuration_at(index)
+            self.store(Snapshot(index, self.log[index].term, self.state, here), env)
 
     def store(self, snapshot: Snapshot, env: Env) -> None:
         """Begin to write a snapshot, in place of the one that is on disk."""

@@ -158,6 +158,10 @@ class SnapshotReply(Message):  # follower -> leader; the result of InstallSnapsh
     round: int
 
 
+class TakeSnapshot(Message):  # operator -> server
+    pass
+
+
 class ElectionTimeout(Timer):
     """Always pending, in every role.
 
