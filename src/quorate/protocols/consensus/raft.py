@@ -39,6 +39,11 @@ Departures
         and so AppendEntries and heartbeat, are one message each.
     Clients do not register: a request is (client, number), numbers only grow, and a forgotten
         session is refused as `raft_sessions` says.
+    Who refuses what an earlier term has sent names no round: its author may lead again by now.
+    A new server catches up as a learner for as long as its operator likes; promotion then takes the
+        rounds of thesis §4.2.1, of which the first short one is the last.
+    A server keeps its promise to a leader, on which leases rest, also when it learns of a newer
+        term and when it has crashed; and no lease is left in a term once an heir has been sent.
 """
 
 from quorate.protocols.consensus.raft_leases import Leases

@@ -170,6 +170,7 @@ MUTANTS: tuple[Mutant, ...] = (
         module=TRANSFER,
         old="            self.settle(False, env)",
         new="            pass",
+        needs="a server that is removed while it is to take over",
     ),
     Mutant(
         name="heir-asks-first",

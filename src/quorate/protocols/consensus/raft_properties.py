@@ -89,9 +89,10 @@ class CommittedByMajority(Monitor):
         if index <= self.committed:
             return True
         self.committed, on_disk = index, self.have(index, after)
+        if before.role == LEADER:
+            return is_enough(on_disk, before.configurations[-1][1])
         # The leader may have counted by a configuration of which we have not heard.
-        spare = 0 if after.role == LEADER else 1
-        return any(is_enough(on_disk, each, spare) for each in self.possible(after, spare))
+        return any(is_enough(on_disk, each, spare=1) for each in self.possible(after))
 
     def have(self, index: int, node: RaftState) -> Set[NodeId]:
         """On whose disks the node's entry at `index` is."""
@@ -102,12 +103,13 @@ class CommittedByMajority(Monitor):
             if index < log.start or (index < log.end and log[index].term == term)
         )
 
-    def possible(self, node: RaftState, spare: int) -> Iterator[Configuration]:
-        """The configurations that the leader may have counted by."""
+    def possible(self, node: RaftState) -> Iterator[Configuration]:
+        """The configurations that the leader of a follower may have counted by."""
         for index, each in node.configurations:
             yield each
             if each.outgoing:
-                if index >= node.log.start and not is_enough(self.have(index, node), each, spare):
+                on_disk = self.have(index, node)
+                if index >= node.log.start and not is_enough(on_disk, each, spare=1):
                     return  # Nothing comes after it before both sides have it (thesis §4.3).
                 yield each.settled()
 
