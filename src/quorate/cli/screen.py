@@ -7,13 +7,14 @@ With `--json` one object is all that is printed.
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 NARROW = 100
@@ -66,21 +67,27 @@ class Screen:
         if self.is_json:
             return
         if self.is_terminal:
-            from rich.box import SIMPLE_HEAD
             from rich.console import Console
-            from rich.table import Table
-            from rich.text import Text
 
-            table = Table(*heads, box=SIMPLE_HEAD)
-            for row in rows:
-                table.add_row(*map(Text, row))
-            Console(highlight=False).print(table)
+            Console(highlight=False).print(_fitted(heads, rows))
             return
         lines = [heads, *rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             print("  ".join(cells).rstrip())
+
+    @contextmanager
+    def live_table(self) -> Iterator["Columns"]:
+        """A table that is drawn anew in its place; nothing where nobody watches."""
+        if self.is_json or not self.is_terminal:
+            yield lambda heads, rows: None
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(highlight=False), auto_refresh=False) as live:
+            yield lambda heads, rows: live.update(_fitted(heads, rows), refresh=True)
 
     def note(self, text: str) -> None:
         """A line that is no result: always to standard error."""
@@ -109,6 +116,21 @@ class Screen:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(what, total=total, words="")
             yield Bar(lambda done, words: progress.update(task, completed=done, words=words))
+
+
+Columns = Callable[[Sequence[str], Sequence[Sequence[str]]], None]
+"""Shows heads and rows."""
+
+
+def _fitted(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*heads, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 class Bar:

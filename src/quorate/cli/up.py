@@ -81,18 +81,18 @@ def _watch(places: list[Place], screen: Screen) -> int:
     gone: set[str] = set()
     before: list[dict[str, Any]] = []
     try:
-        while True:
-            facts = [supervisor.status(place) for place in places]
-            for place, fact in zip(places, facts, strict=True):
-                if "error" in fact and place.pid() is None and place.name not in gone:
-                    gone.add(place.name)
-                    screen.note(f"{place.name} has ended: {place.last_words()}")
-            if len(gone) == len(places):
-                raise Mistake("no member is left")
-            if screen.is_terminal:
-                screen.table(*_table(places, facts, before))
-            before = facts
-            time.sleep(REFRESH_SECONDS)
+        with screen.live_table() as show:
+            while True:
+                facts = [supervisor.status(place) for place in places]
+                for place, fact in zip(places, facts, strict=True):
+                    if "error" in fact and place.pid() is None and place.name not in gone:
+                        gone.add(place.name)
+                        screen.note(f"{place.name} has ended: {place.last_words()}")
+                if len(gone) == len(places):
+                    raise Mistake("no member is left")
+                show(*_table(places, facts, before))
+                before = facts
+                time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
         supervisor.stop(places)
         screen.say("stopped; the data is kept")

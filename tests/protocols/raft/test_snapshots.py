@@ -53,7 +53,7 @@ def grown(size: int = 3, config: Config = EVERY_3) -> Cluster:
 
 
 def test_an_operator_may_have_one_taken_whenever_he_wants() -> None:
-    """Not only "when the log reaches a fixed size in bytes" (§7); but none that says nothing new."""
+    """Not only "when the log reaches a fixed size" (§7); but none that says nothing new."""
     cluster = grown(config=Config(pre_vote=False, check_quorum=False, no_op=False, batching=False))
     assert cluster.nodes[N1].snapshot.index == 0
     cluster.act(N1, TakeSnapshot(), N1)
