@@ -133,7 +133,7 @@ def measure_failover(kills: int, seed: int, tell: Tell = silent) -> Row:
         FACTOR * UPPER,
         at_least=False,
     )
-    what = f"without writes, after each of {kills} kills of the leader"
+    what = f"no writes after each of {kills} leaders' kills"
     return Row(
         name="failover",
         measures=(Measure(what=what, ours=own, goals=(goal,)),),

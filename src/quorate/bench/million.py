@@ -65,9 +65,9 @@ def _row(
     pauses = [fact["longest_ms"]["collection"] for fact in facts]
     at_most = f"at most {STALL_MS:g} ms"
     measures = [
-        Measure(what=f"memory for {keys:,} keys of 100 bytes, by member",
+        Measure(what=f"memory of each member for {keys:,} keys",
                 ours=samples("MiB", [size / MEBIBYTE for size in grown])),
-        Measure(what="bytes for each key and value of 112 bytes",
+        Measure(what="bytes for a key of 16 and a value of 100",
                 ours=samples("", [size / keys for size in grown])),
         Measure(what="set in pipelines", ours=samples("keys/s", [rate])),
         Measure(what="restart of a member until it serves", ours=samples("s", [back])),
@@ -89,8 +89,8 @@ def _row(
         name="million",
         measures=tuple(measures),
         notes=(
-            f"{len(snapshots)} snapshots while 50 clients wrote as fast as they could; one more "
-            "waited for each of its writes, and what it waits is what they all wait",
+            f"snapshots of the leader: {len(snapshots)}, while 50 clients wrote as fast as they "
+            "could; one more waited for each of its writes: what it waits they all wait",
         ),
         wrong=wrong,
     )
