@@ -6,7 +6,6 @@ heard wait for it. Nothing here knows a protocol: a promise is an answer that wa
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -18,9 +17,10 @@ CATCH_UP_SECONDS = 0.3
 MOST_LATE = 0.03
 """Seconds that a frame between a half and the voter may take."""
 AT_ONCE = 0.15
-SILENCE = 0.55
-"""Seconds that a voter which is back lets pass before it votes, where it does not at once: it may
-have promised its last leader a lease."""
+"""Within so many seconds a voter that hears a question answers it."""
+SILENCE = 0.5
+"""Seconds that a voter lets pass when it is back, where it does not vote at once: it may have
+promised its last leader a lease."""
 PATIENCE = 2.5
 """Seconds that an election may take until the voter is asked, and until it has answered."""
 
@@ -64,36 +64,34 @@ async def _die_between(
     deaths = 1
     with _held(from_first + from_second):  # Both halves ask; the voter hears them together.
         crew.start(voter)
-        asked = _spoken(from_first), _spoken(from_second)
-        await asyncio.gather(crew.up(voter), asyncio.sleep(stage.silence), *asked)
+        await asyncio.gather(_is_back(stage, voter), _spoken(from_first), _spoken(from_second))
         await asyncio.sleep(MOST_LATE)  # What they ask is due by now.
         written = synced(journal)
         heard = sum(way.forwarded for way in from_second)
     while crew.is_alive(voter) and sum(way.forwarded for way in from_second) == heard:
         await asyncio.sleep(0.001)
-    released = answered = time.monotonic()
-
-    def has_promised() -> bool:
-        nonlocal answered
-        answered = time.monotonic() if answered == released else answered
-        return synced(journal) > written
-
     with _held(from_second):
-        is_promised = await _spoken(to_first, has_promised)
-        if answered - released > AT_ONCE:
-            stage.silence = SILENCE  # Known from now on.
-            return deaths
-        if not is_promised:
+        asked_meanwhile = asyncio.create_task(_spoken(from_second))
+        if not await _spoken(to_first, lambda: synced(journal) > written):
+            await asked_meanwhile
             return deaths
         crew.strike(voter)
         with _held(from_first):
             deaths += await crew.gone(voter)
             crew.start(voter)
-            await asyncio.gather(crew.up(voter), asyncio.sleep(stage.silence))
+            await _is_back(stage, voter)
             for way in from_second:
                 way.set(block="")
-            await _spoken(to_second)
+            is_answered = await _spoken(to_second, seconds=AT_ONCE)
+    if await asked_meanwhile and not is_answered:
+        stage.silence = SILENCE  # Known from now on.
     return deaths
+
+
+async def _is_back(stage: Stage, voter: str) -> None:
+    """Wait until the voter answers, and votes."""
+    await stage.crew.up(voter)
+    await asyncio.sleep(stage.silence)
 
 
 @contextmanager
@@ -108,7 +106,9 @@ def _held(ways: Sequence[Way]) -> Iterator[None]:
             way.set(block="")
 
 
-async def _spoken(ways: Sequence[Way], when: Callable[[], bool] = lambda: True) -> bool:
+async def _spoken(
+    ways: Sequence[Way], when: Callable[[], bool] = lambda: True, seconds: float = PATIENCE
+) -> bool:
     """Wait until a member speaks to another by one of these ways, when that holds; whether it did.
 
     What clients of theirs have to say does not count.
@@ -126,7 +126,7 @@ async def _spoken(ways: Sequence[Way], when: Callable[[], bool] = lambda: True) 
         way.on_frames = watch(way)
     try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 await done.wait()
     finally:
         for way in ways:

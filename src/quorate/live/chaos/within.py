@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from quorate.errors import MALFORMED, one_line
 from quorate.live.clock import Clock
 from quorate.live.storage.files import Faults
 
@@ -83,8 +84,8 @@ class Within:
         clock, disk = self._clock, self._disk
         try:
             bend = msgspec.json.decode(question, type=Bend)
-        except msgspec.DecodeError as error:
-            return {"error": f"no bend: {error}"}
+        except MALFORMED as error:
+            return {"error": f"no bend: {one_line(error)}"}
         if bend.rate_ppm is not None or bend.step is not None:
             rate = clock.rate_ppm if bend.rate_ppm is None else bend.rate_ppm
             clock.bend(max(-900_000, rate), clock.step if bend.step is None else bend.step)
