@@ -95,6 +95,16 @@ MUTANTS: tuple[Mutant, ...] = (
         new="if True:",
     ),
     Mutant(
+        name="strangers-do-not-vote",
+        rule="a server votes also when it is not, or not yet, in its own configuration",
+        section="thesis §4.1",
+        module=ELECTION,
+        old="        if msg.pre:\n            # Thesis §9.6",
+        new="        if self.id not in self.configuration.electors:\n            return\n"
+        "        if msg.pre:\n            # Thesis §9.6",
+        needs="a promotion that is committed and has not reached a voter without whom nobody wins",
+    ),
+    Mutant(
         name="promotes-at-once",
         rule="a learner catches up before it votes",
         section="thesis §4.2.1",
@@ -198,6 +208,15 @@ MUTANTS: tuple[Mutant, ...] = (
         old="            and not self.has_yielded\n",
         new="",
         needs="a hand-over that arrives after it was given up",
+    ),
+    Mutant(
+        name="lease-without-drift",
+        rule="a lease is shorter than the timeout by how much clocks may differ",
+        section="thesis §6.4.1",
+        module=LEASES,
+        old="return self.config.election[0] * slowest // fastest",
+        new="return self.config.election[0]",
+        needs="clocks that differ by more than those of simulated worlds",
     ),
     Mutant(
         name="lease-of-a-minority",
