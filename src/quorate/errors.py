@@ -1,4 +1,9 @@
-"""The one exception for a mistake of the user's or the harness's."""
+"""The one exception for a mistake of the user's or the harness's; and what bad bytes raise."""
+
+import msgspec
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no value of the kind that was expected."""
 
 
 class Mistake(Exception):
@@ -6,3 +11,8 @@ class Mistake(Exception):
 
     Raise it with a finished sentence; the command line prints the sentence and nothing else.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line: it may quote what it was given."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -77,3 +77,9 @@ def test_versions_are_agreed_on_or_not() -> None:
     assert f.agreed_version(hello) == f.VERSION
     newer = f.Hello("quorate", f.VERSION + 1, f.VERSION + 2, "c", "n1", 1, "member")
     assert f.agreed_version(newer) is None
+
+
+def test_a_route_that_is_no_text_is_garbage() -> None:
+    bad = f.frame_head(f.MESSAGE, b"", b"\x92\xa1\xe7\xa0")
+    with pytest.raises(f.Garbled, match="no route"):
+        f.Unframer(f.LONGEST).feed(bad)

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
-from quorate.errors import Mistake
+from quorate.errors import MALFORMED, Mistake, one_line
 from quorate.kernel.canonical import Plain
 from quorate.kernel.client import Redirect, Request, Response
 from quorate.kernel.composition import ChildTimer, ToChild
@@ -108,7 +108,10 @@ class Codec:
             return Set(self._convert(value, of(list, *(arguments or (Plain,)))))
         if origin is Log:
             items = of(list, *(arguments or (Plain,)))
-            return Log(*self._convert(value, of(tuple, items, int)))
+            found, start = self._convert(value, of(tuple, items, int))
+            if start < 0:
+                raise ValueError(f"a log cannot begin at {start}")
+            return Log(found, start)
         raise TypeError(f"{kind} cannot be decoded")
 
     def _convert(self, value: Any, kind: Any) -> Any:
@@ -116,12 +119,26 @@ class Codec:
 
     def _as_plain(self, value: Any) -> Any:
         if type(value) is not list:
-            return value
+            return _scalar(value)
         if value and type(value[0]) is str:
             struct = self._structs.get(value[0])
             if struct is not None:
                 return self._convert(value, struct)
-        return tuple([self._as_plain(item) if type(item) is list else item for item in value])
+        if _SCALARS.issuperset(map(type, value)):
+            return tuple(value)
+        return tuple(
+            [self._as_plain(item) if type(item) is list else _scalar(item) for item in value]
+        )
+
+
+_SCALARS = frozenset({type(None), bool, int, str, bytes})
+
+
+def _scalar(value: Any) -> Any:
+    """The value, if a plain one may hold it: msgpack has also floats, maps, times and whatever."""
+    if type(value) not in _SCALARS:
+        raise TypeError(f"a {type(value).__name__} is not a plain value")
+    return value
 
 
 def of(generic: Any, *arguments: Any) -> Any:
@@ -132,8 +149,8 @@ def of(generic: Any, *arguments: Any) -> Any:
 def _decode(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes | memoryview) -> Any:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
-        raise Undecodable(str(error) or type(error).__name__) from error
+    except (*MALFORMED, TypeError, ValueError) as error:
+        raise Undecodable(one_line(error)) from error
 
 
 def _spell(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from quorate.errors import Mistake
+from quorate.errors import MALFORMED, Mistake, one_line
 from quorate.kernel.node import Node
 from quorate.kernel.values import Map
 from quorate.live.background import CAN_FORK, in_child, in_thread
@@ -148,7 +148,9 @@ class MemberDisk:
         data = self._blobs.read(_INCARNATION)
         try:
             incarnation = 1 + (msgspec.msgpack.decode(data, type=int) if data else 0)
-        except msgspec.DecodeError as error:
-            raise Mistake(f"{directory}: its incarnation is not readable: {error}") from error
+        except MALFORMED as error:
+            raise Mistake(
+                f"{directory}: its incarnation is not readable: {one_line(error)}"
+            ) from error
         self._blobs.write(_INCARNATION, [msgspec.msgpack.encode(incarnation)])
         return incarnation

@@ -110,7 +110,7 @@ def _replace(old: Any, new: Any) -> Any:
 
 def _regrow(old: Log[Any], change: tuple[int, int, list[Any]]) -> Log[Any]:
     start, kept, appended = change
-    if kept == start:  # Nothing of the old one is left.
+    if kept == start >= 0:  # Nothing of the old one is left.
         return Log(appended, start)
     if not old.start <= start < kept <= old.end:
         raise Undecodable(f"a log from {old.start} to {old.end} cannot keep {start} to {kept}")

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import msgspec
 
+from quorate.errors import MALFORMED, one_line
 from quorate.kernel.values import NodeId
 
 VERSION = 1
@@ -150,8 +151,8 @@ class Unframer:
     def _learn(self, route: bytes) -> Route:
         try:
             source, target = self._route.decode(route)
-        except msgspec.DecodeError as error:
-            raise Garbled(f"a frame has no route: {error}") from error
+        except MALFORMED as error:
+            raise Garbled(f"a frame has no route: {one_line(error)}") from error
         if len(self._routes) >= _ROUTES:
             self._routes.clear()
         learnt = self._routes[route] = (NodeId(source), NodeId(target))

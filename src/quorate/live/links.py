@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from quorate.errors import MALFORMED, one_line
 from quorate.kernel.values import NodeId
 from quorate.live.frames import (
     ASK,
@@ -257,8 +258,8 @@ class Inbound(asyncio.Protocol):
             raise Garbled("the first frame is no hello")
         try:
             theirs = _hello.decode(first.payload)
-        except msgspec.DecodeError as error:
-            raise Garbled(f"the first frame is no hello: {error}") from error
+        except MALFORMED as error:
+            raise Garbled(f"the first frame is no hello: {one_line(error)}") from error
         why = self._objection(theirs)
         if why:
             self._refuse(why)

@@ -15,7 +15,7 @@ from weakref import WeakSet
 import msgspec
 
 from quorate import __version__
-from quorate.errors import Mistake
+from quorate.errors import MALFORMED, Mistake, one_line
 from quorate.kernel.node import Node
 from quorate.kernel.values import NodeId
 from quorate.live.administration import Administration, Answer, Question
@@ -254,8 +254,8 @@ class Member:
         """Tell an operator what he asks, or do it first."""
         try:
             question = msgspec.json.decode(data, type=Question)
-        except msgspec.DecodeError as error:
-            answer({"error": f"this is no question: {error}"})
+        except MALFORMED as error:
+            answer({"error": f"this is no question: {one_line(error)}"})
             return
         if question.ask == "bend" and self._within is not None:
             answer(self._within.obey(data))

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import msgspec
 
-from quorate.errors import Mistake
+from quorate.errors import MALFORMED, Mistake, one_line
 from quorate.live.frames import ANSWER, ASK, HELLO, LONGEST, REFUSAL, Garbled, Unframer, frame
 from quorate.live.links import Address, own_hello
 
@@ -53,8 +53,8 @@ class Operator:
                         raise Mistake(bytes(answer.payload).decode("utf-8", "replace"))
                     if answer.kind == ANSWER:
                         return msgspec.json.decode(answer.payload, type=dict[str, Any])
-        except (OSError, Garbled, msgspec.DecodeError) as error:
-            raise Unreachable(str(error) or type(error).__name__) from error
+        except (OSError, Garbled, *MALFORMED) as error:
+            raise Unreachable(one_line(error)) from error
 
     def close(self) -> None:
         """Hang up."""

@@ -20,7 +20,7 @@ from zlib import crc32
 
 import msgspec
 
-from quorate.errors import Mistake
+from quorate.errors import MALFORMED, Mistake, one_line
 from quorate.kernel.canonical import Collection
 from quorate.kernel.env import Effect, Env
 from quorate.kernel.node import Event, Node, Start, step
@@ -286,8 +286,8 @@ def read_recording(path: Path) -> Iterator[Entry]:
         try:
             kind, raw = decode(body)
             entry: Entry = kinds[kind].decode(raw)
-        except (msgspec.DecodeError, IndexError) as error:
-            raise Mistake(f"{path}: what follows {last} is no entry: {error}") from error
+        except (*MALFORMED, IndexError) as error:
+            raise Mistake(f"{path}: what follows {last} is no entry: {one_line(error)}") from error
         if isinstance(entry, Stepped):
             last = f"step {entry.number}"
         yield entry

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from quorate.errors import MALFORMED
 from quorate.kernel.canonical import fingerprint
 from quorate.kernel.env import Store
 from quorate.kernel.node import BatchEnd, Message, Operation, Stored, Timer
@@ -253,7 +254,7 @@ class StepwiseMember(Member):
         assert isinstance(self.host, StepwiseHost)
         try:
             command = msgspec.json.decode(data, type=Command)
-        except msgspec.DecodeError:
+        except MALFORMED:
             if b'"fields"' in data:
                 answer(self._fields())
             else:
