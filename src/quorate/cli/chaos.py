@@ -17,6 +17,7 @@ from quorate.live.chaos.dialect import Dialect, RedisDialect, WordsDialect
 from quorate.live.chaos.nemesis import KINDS, Struck
 from quorate.live.chaos.report import Report
 from quorate.live.chaos.run import Plan, Run
+from quorate.scenario.system import System
 from quorate.verdict import Verdict
 
 
@@ -29,6 +30,7 @@ def main(options: Namespace) -> int:
     if nodes < 2 and kinds:
         raise Mistake("one member alone survives no fault: --nodes 3, or --faults none")
     seed = fresh_seed() if options.seed is None else options.seed
+    dialect = _dialect(options.name, system)
     directory = Path(options.dir) if options.dir else Path(tempfile.mkdtemp(prefix="quorate-"))
     plan = Plan(
         system=options.name,
@@ -37,7 +39,7 @@ def main(options: Namespace) -> int:
         seconds=options.seconds,
         seed=seed,
         directory=directory,
-        dialect=_dialect(options.name),
+        dialect=dialect,
         clients=options.clients,
         rate=options.rate,
         configuration=options.configuration,
@@ -71,8 +73,11 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return names
 
 
-def _dialect(name: str) -> Dialect:
-    return RedisDialect() if name.partition("@")[0] in SYSTEMS else WordsDialect()
+def _dialect(name: str, system: System) -> Dialect:
+    if name.partition("@")[0] in SYSTEMS:
+        return RedisDialect()
+    workload = system.scenario.workload
+    return WordsDialect(workload.model if workload else "")
 
 
 def _again(options: Namespace, report: Report) -> str:
@@ -98,6 +103,8 @@ def _finish(options: Namespace, screen: Screen, report: Report, kept: str) -> No
     _say(screen, report)
     if kept:
         screen.say(f"kept     {kept}")
+    if kept and options.record == "all":
+        screen.say(f"see      {command('replay', kept, '--html', 'steps.html')}")
     screen.say(f"again    {again}")
     screen.json(
         {

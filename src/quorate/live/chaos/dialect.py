@@ -4,15 +4,23 @@ Clients speak RESP to any live member. What the words are depends on the service
 """
 
 import asyncio
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import msgspec
 
 from quorate.check.history import Value
+from quorate.errors import Mistake
 from quorate.wire.resp import Failure
 
 SURELY_NOT = ("FAILED", "MOVED", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "NOAUTH")
 """Codes of errors after which the operation surely does not happen. Of any other nobody knows."""
+READS = ("get", "read")
+KINDS_OF = {
+    "kv": ("get",) * 4 + ("append",) * 3 + ("put",) * 2 + ("cas",),
+    "cas-register": ("read",) * 4 + ("write",) * 3 + ("cas",) * 3,
+    "register": ("read",) * 5 + ("write",) * 5,
+}
+"""What to ask a service for, by the model of `quorate check` that judges it."""
 MOST_BYTES = 1 << 20
 MOST_ITEMS = 1000
 
@@ -22,10 +30,10 @@ class Broken(Exception):
 
 
 class Dialect(Protocol):
-    """The operations of one service, judged by the model `kv` of `quorate check`."""
+    """The operations of one service, all of them known to the model `kv` of `quorate check`."""
 
-    kinds: ClassVar[tuple[str, ...]]
-    """Names of operations, as often as they shall be drawn."""
+    kinds: tuple[str, ...]
+    """Names of operations, as often as they shall be drawn; the first is a read."""
 
     def command(self, f: str, key: str, value: Value) -> tuple[bytes, ...]:
         """The words that ask for an operation."""
@@ -38,9 +46,16 @@ class Dialect(Protocol):
 
 
 class WordsDialect(Dialect):
-    """A protocol of the catalogue behind its plainest front: `put x 5`."""
+    """A protocol of the catalogue behind its plainest front: `put x 5`.
 
-    kinds = ("get",) * 4 + ("append",) * 3 + ("put",) * 2 + ("cas",)
+    Raises Mistake for a protocol whose clients ask for something else than keys and values.
+    """
+
+    def __init__(self, model: object = "kv") -> None:
+        kinds = KINDS_OF.get(model) if isinstance(model, str) else None
+        if kinds is None:
+            raise Mistake(f"chaos asks for keys and values, not for what {model!r:.40} judges")
+        self.kinds = kinds
 
     def command(self, f: str, key: str, value: Value) -> tuple[bytes, ...]:
         words = (f.encode(), key.encode())
@@ -53,7 +68,7 @@ class WordsDialect(Dialect):
         return seen
 
     def result(self, f: str, reply: object) -> Value:
-        if f == "get":
+        if f in READS:
             return _text(reply)
         return bool(reply) if f == "cas" else None
 

@@ -35,8 +35,9 @@ LIGHT: dict[str, tuple[Stroke, ...]] = {
 }
 KINDS = (*HEAVY, *LIGHT)
 """All kinds of faults that a live cluster can be struck by."""
+EXTRA_SECONDS = 8.0
+"""So long before the end only those strike that have not bitten yet; and so long after it."""
 LONGEST_STROKE = 10.0
-"""Seconds before the end, at which what has not bitten yet is tried once more."""
 
 
 RECOVERY_SECONDS = 3.0
@@ -89,7 +90,7 @@ class Nemesis:
         self._start = time.monotonic()
         watch = asyncio.create_task(self._watch(over))
         try:
-            async with asyncio.timeout(seconds + 2 * LONGEST_STROKE):
+            async with asyncio.timeout(seconds + EXTRA_SECONDS + 2 * LONGEST_STROKE):
                 await self._rounds(seconds, over)
         except TimeoutError:
             pass  # What is left is made whole by whoever called us.
@@ -100,14 +101,10 @@ class Nemesis:
 
     async def _rounds(self, seconds: float, over: asyncio.Event) -> None:
         number = 0
-        while not over.is_set() and self._elapsed() < seconds:
+        while not over.is_set() and self._kinds_left(seconds):
             draw = Draw(self._seed, f"round {number}")
-            left = seconds - self._elapsed()
-            kinds = self._kinds
-            if number and left < LONGEST_STROKE:
-                kinds = tuple(kind for kind in kinds if not self.bit[kind]) or kinds
-            for kind in draw.shuffled(kinds):
-                if over.is_set() or self._elapsed() > seconds:
+            for kind in draw.shuffled(self._kinds_left(seconds)):
+                if over.is_set() or kind not in self._kinds_left(seconds):
                     break
                 await asyncio.sleep(draw.seconds(0, 0.5))
                 label = f"{number} {kind}"
@@ -118,7 +115,17 @@ class Nemesis:
                 else:
                     await self._strike(kind, label, over)
             number += 1
+            if self._elapsed() > seconds - EXTRA_SECONDS:
+                await asyncio.gather(*self._light.values())
         await asyncio.gather(*self._light.values())
+
+    def _kinds_left(self, seconds: float) -> tuple[str, ...]:
+        """What may strike now: all, and when time is almost over, what has not bitten yet."""
+        left = seconds - self._elapsed()
+        toothless = tuple(kind for kind in self._kinds if not self.bit[kind])
+        if left < EXTRA_SECONDS and toothless:
+            return toothless if left > -EXTRA_SECONDS else ()
+        return self._kinds if left > 0 else ()
 
     async def _strike(self, kind: str, label: str, over: asyncio.Event) -> None:
         draw = Draw(self._seed, f"stroke {label}")
