@@ -69,12 +69,3 @@ def test_a_run_with_all_faults_is_the_same_on_processes_that_are_killed_and_stop
     assert run.parted == ""
     assert run.steps > 100
     assert run.events == len(outcome.world.records)
-
-
-def test_without_steps_it_says_what_is_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "vote.schedule"
-    path.write_text(FORGOTTEN_VOTE, "utf-8")
-    assert main(["replay", str(path), "--on", "live"]) == 3
-    assert "add --step" in capsys.readouterr().err

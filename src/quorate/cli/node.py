@@ -9,7 +9,7 @@ from quorate.cli.screen import Screen
 from quorate.cli.systems import system_of
 from quorate.errors import Mistake
 from quorate.live.chaos.leash import wait_on_leash
-from quorate.live.config import read_config
+from quorate.live.config import Config, read_config
 from quorate.live.storage.files import StorageFailed
 
 
@@ -21,26 +21,32 @@ def main(options: Namespace) -> int:
     install(config.system)
     system = system_of(config.system, config.configuration, len(config.members))
     from quorate.live.member import Member  # Whose host may be a mutant from here on.
+    from quorate.live.reactions import ReactingMember
     from quorate.live.stepwise import StepwiseMember
 
     if options.leash:
         wait_on_leash()
     try:
-        kind = StepwiseMember if config.stepwise else Member
+        kind = StepwiseMember if config.stepwise else ReactingMember if config.reacts else Member
         member = kind(config, system, path)
 
         def ready() -> None:
             screen.json({"member": config.member, "client": config.clients})
 
-        with _runner() as runner:
+        with _runner(config) as runner:
             runner.run(member.run(ready))
     except StorageFailed as error:
         raise Mistake(f"{config.member} stops: {error}") from error
     return 0
 
 
-def _runner() -> asyncio.Runner:
-    """With uvloop's event loop where it is installed: it is the faster one."""
+def _runner(config: Config) -> asyncio.Runner:
+    """With uvloop's event loop where it is installed: it is the faster one.
+
+    But that writes later than it is told to, and a member that stops itself cannot wait for it.
+    """
+    if config.reacts:
+        return asyncio.Runner()
     try:
         import uvloop  # type: ignore[import-not-found,unused-ignore]  # An extra.
     except ImportError:

@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         via: where to dial another member, if not at its own address: chaos stands between.
         chaos: whether an operator may bend the clock and the disk.
         stepwise: whether an operator takes every step, and nothing happens by itself.
+        reacts: whether to follow the script of reactions beside the configuration.
         visitors: where to dial nodes that are no members, or are to be dialled elsewhere.
         insecure: whether to listen beyond this machine without TLS.
         password: what clients must AUTH with, if anything.
@@ -69,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     via: dict[str, str] = {}
     chaos: bool = False
     stepwise: bool = False
+    reacts: bool = False
     visitors: dict[str, str] = {}
     insecure: bool = False
     password: str = ""
