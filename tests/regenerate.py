@@ -2,7 +2,8 @@
 
 - Blocks after `<!-- file PATH -->` are files of docs/examples; those after `<!-- replay FOLDER:
   COMMAND -->` are what the command prints in that folder of docs/examples (`replay-tail` leaves
-  out what comes before the diagram's last steps, `replay-verdict` all but the ends).
+  out what comes before the diagram's last steps, `replay-verdict` all but the ends). The one after
+  `<!-- commands all -->` has the commands of the store.
 - docs/reference/kernel.md is made from the kernel's docstrings.
 """
 
@@ -13,6 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,6 +23,7 @@ import msgspec
 
 from quorate import kernel
 from quorate.kernel.node import Node, durable_fields
+from quorate.systems.kv.table import TABLE
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -64,8 +67,24 @@ def _verdict(lines: list[str]) -> list[str]:
     return [lines[0], "…", lines[-1]]
 
 
+def commands_block(_: str) -> str:
+    """The commands of the store, by the groups that Redis has them in."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(TABLE):
+        shown = name.upper().replace("|", " ")
+        groups.setdefault(TABLE[name].group, []).append(shown.replace(" ", "\xa0"))
+    return "".join(
+        textwrap.fill(
+            ", ".join(names), 98, initial_indent=f"{group:14}", subsequent_indent=" " * 14
+        ).replace("\xa0", " ")
+        + "\n"
+        for group, names in groups.items()
+    )
+
+
 GENERATED: dict[str, Callable[[str], str]] = {
     "file": file_block,
+    "commands": commands_block,
     "replay": replay_block,
     "replay-tail": lambda argument: replay_block(argument, _tail),
     "replay-verdict": lambda argument: replay_block(argument, _verdict),

@@ -11,11 +11,14 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.fuzz.mutation import drawn
-from tests.fuzz.targets import TARGETS, Target
+
+if TYPE_CHECKING:
+    from tests.fuzz.targets import Target
 
 HANG_SECONDS = 5
 MEMORY_BYTES = 2 << 30
@@ -42,7 +45,7 @@ def guarded(check: Callable[[bytes], None], data: bytes) -> BaseException | None
     return None
 
 
-def draw_and_check(target: Target, seconds: float, seed: int) -> tuple[int, bytes, Any]:
+def draw_and_check(target: "Target", seconds: float, seed: int) -> tuple[int, bytes, Any]:
     """How many inputs were tried; and the first bad one, with what it broke."""
     seeds, chance = list(target.seeds()), random.Random(seed)
     end, count = time.monotonic() + seconds, 0
@@ -59,32 +62,37 @@ def draw_and_check(target: Target, seconds: float, seed: int) -> tuple[int, byte
     return count, b"", None
 
 
-def led(name: str, target: Target, seconds: int, folder: Path) -> None:
+def led(name: str, seconds: int, folder: Path) -> None:
     """Let atheris lead; it ends the process."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
+    with atheris.instrument_imports(include=["quorate"]):
+        from tests.fuzz.targets import TARGETS
     corpus = folder / name
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(target.seeds()):
+    for number, data in enumerate(TARGETS[name].seeds()):
         (corpus / f"seed-{number}").write_bytes(data)
     options = [f"-max_total_time={seconds}", f"-timeout={HANG_SECONDS}", "-max_len=8192"]
     options += [f"-rss_limit_mb={MEMORY_BYTES >> 20}", f"-artifact_prefix={folder / name}-"]
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], *options, str(corpus)], target.check)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], TARGETS[name].check)
     atheris.Fuzz()
 
 
 def main() -> int:
     """Fuzz one target, or all in turn."""
     parser = ArgumentParser(prog="python -m tests.fuzz.run", description=__doc__)
-    parser.add_argument("target", choices=[*TARGETS, "all"])
+    parser.add_argument("target", help="a name in tests/fuzz/targets.py, or all")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--folder", type=Path, default=Path("out"), help="for what is found")
     parser.add_argument("--plain", action="store_true", help="without atheris, if it is there")
     options = parser.parse_args()
-    if options.target != "all" and not options.plain and _has_atheris():
-        led(options.target, TARGETS[options.target], options.seconds, options.folder)
+    if options.target != "all" and not options.plain and find_spec("atheris"):
+        led(options.target, options.seconds, options.folder)
+    from tests.fuzz.targets import TARGETS
+
+    if options.target not in {"all", *TARGETS}:
+        parser.error(f"no target is called {options.target}; there are {', '.join(TARGETS)}")
     signal.signal(signal.SIGALRM, hung)
     _limit_memory()
     print(f"seed {options.seed}")
@@ -99,12 +107,6 @@ def main() -> int:
             path.write_bytes(data)
             print(f"  {path}: {type(broken).__name__}: {broken}")
     return int(is_bad)
-
-
-def _has_atheris() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("atheris") is not None
 
 
 def _limit_memory() -> None:

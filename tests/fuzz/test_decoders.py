@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorate.live import frames
 from tests.fuzz import run
 from tests.fuzz.mutation import MARKS, Edit, edited
 from tests.fuzz.targets import TARGETS, Target
 
 KEPT = (
-    ("frame", b"\x03\x00\x04" + bytes(8) + b"\x92\xa1\xe7\xa0"),
+    ("frame", frames.frame_head(frames.MESSAGE, b"", b"\x92\xa1\xe7\xa0")[8:]),
     ("hello", b"\x97\xa7quorate\x01\x01\xa1\x87\xa2n2\x01\xa6member"),
     ("question", b'{"ask":"\xe7"}'),
     ("question", b'{"x":' + b"[" * 100_000),
