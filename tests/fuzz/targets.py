@@ -27,7 +27,7 @@ from quorate.kernel.node import Invoke
 from quorate.live import frames
 from quorate.live.administration import Question
 from quorate.live.codec import Codec, Undecodable
-from quorate.live.config import Config, read_config, to_toml
+from quorate.live.config import Config, read_config, to_toml, write_config
 from quorate.live.durable import Durable
 from quorate.live.links import Inbound, own_hello
 from quorate.live.recorder import Client, Head, Stepped, Synced, read_recording
@@ -296,7 +296,9 @@ def trace(data: bytes) -> None:
 def settings(data: bytes) -> None:
     """A member's node.toml."""
     with only(Mistake):
-        read_config(written(data))
+        config = read_config(written(data))
+        write_config(_file(), config)
+        assert read_config(_file()) == config
 
 
 # What they begin with

@@ -15,6 +15,17 @@ from tests.fuzz import run
 from tests.fuzz.mutation import MARKS, Edit, edited
 from tests.fuzz.targets import TARGETS, Target
 
+BENT = """cluster = "c"
+system = "kv"
+member = "n1"
+data = "d"
+clients = ""
+password = "\\u007f"
+[members]
+n1 = "127.0.0.1:1"
+[visitors]
+"x y" = "127.0.0.1:2"
+"""
 KEPT = (
     ("frame", frames.frame_head(frames.MESSAGE, b"", b"\x92\xa1\xe7\xa0")[8:]),
     ("hello", b"\x97\xa7quorate\x01\x01\xa1\x87\xa2n2\x01\xa6member"),
@@ -25,6 +36,7 @@ KEPT = (
     ("message", b"\x92\xa4I\nvo\x01"),
     ("message", b"\xd4\x05\x01"),
     ("message", b"\xcb" + bytes(8)),
+    ("settings", BENT.encode()),
     ("record", b"\x91\x93\x02\x00\x92\x90\xe3"),
 )
 """Inputs that once broke a claim."""

@@ -92,10 +92,11 @@ class Administration:
         if config.members.get(name) == address:
             return
         founders = config.founders or list(config.members)
-        member.config = msgspec.structs.replace(
+        config = msgspec.structs.replace(
             config, members=config.members | {name: address}, founders=founders
         )
-        write_config(member.path, member.config)
+        write_config(member.path, config)
+        member.config = config
         member.connect(name, address)
         peers = member.door.peers
         if name not in peers:

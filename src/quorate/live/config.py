@@ -25,6 +25,8 @@ from quorate.errors import Mistake
 Address = tuple[str, int]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _MEMBER = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_HOST = re.compile(r"[\w.:%-]+")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,7 +135,8 @@ def parse_address(text: str, where: str) -> Address:
     """`host:port` as a pair. Raises Mistake."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or not 0 <= int(port[:6]) < 65536:
+    is_port = port.isdecimal() and 0 <= int(port[:6]) < 65536
+    if not colon or not is_port or not _HOST.fullmatch(host):
         raise Mistake(f"{where}: expected an address such as 127.0.0.1:7001, found {text!r:.80}")
     return host, int(port)
 
@@ -195,12 +198,16 @@ def to_toml(values: dict[str, Any]) -> str:
     lines = [f"{key} = {_toml(v)}" for key, v in values.items() if not isinstance(v, dict)]
     for key, table in values.items():
         if isinstance(table, dict):
-            lines += ["", f"[{key}]", *(f"{name} = {_toml(v)}" for name, v in table.items())]
+            lines += ["", f"[{key}]", *(f"{_key(name)} = {_toml(v)}" for name, v in table.items())]
     return "\n".join(lines) + "\n"
 
 
 def write_config(path: Path, config: Config) -> None:
-    """Put a configuration in place of the one in the file, whole. Raises Mistake."""
+    """Put a configuration in place of the one in the file, whole.
+
+    Raises Mistake, also if the configuration could not be read again.
+    """
+    _check(config, str(path))
     given = {
         key: value
         for key, value in msgspec.to_builtins(config).items()
@@ -215,4 +222,9 @@ def write_config(path: Path, config: Config) -> None:
 
 
 def _toml(value: str | bool | list[str]) -> str:
-    return msgspec.json.encode(value).decode()
+    """As JSON, but for the one character that JSON leaves as it is, and TOML refuses."""
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _toml(name)

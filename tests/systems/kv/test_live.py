@@ -1,14 +1,19 @@
 """The store as a real cluster, asked by redis-py and redis-cli: the clients that people have."""
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
+import msgspec
 import pytest
 import redis
 
 from quorate.cli.main import main
-from quorate.live import supervisor
+from quorate.live import frames, supervisor
+from quorate.live.config import parse_address
+from quorate.live.links import own_hello
 from quorate.live.supervisor import Place
 
 
@@ -112,6 +117,38 @@ def test_reads_of_every_consistency(level: str, cluster: list[Place]) -> None:
         assert client.execute_command("QUORATE", "CONSISTENCY", "linearizable")
     for client in made:
         client.close()
+
+
+HOSTILE = (
+    b"\xff" * 100,
+    b"*1\r\n$-5\r\n",
+    frames.frame_head(frames.HELLO, b"", b"\x92\xa1\xe7\xa0"),
+    frames.frame(frames.HELLO, b"\x97\xa7quorate\x01\x01\xa1\x87\xa2n2\x01\xa6member"),
+    frames.frame(frames.HELLO, b"\x91" * 3000),
+)
+QUESTIONS = (b"\xe7", b'{"x":' + b"[" * 200_000, b'{"ask":"meet","member":"x y","address":"h:1"}')
+
+
+def test_nothing_that_a_stranger_sends_ends_a_member(
+    cluster: list[Place], clients: list["redis.Redis[bytes]"]
+) -> None:
+    before = [(place.pid(), (place.directory / "node.toml").read_text()) for place in cluster]
+    for place in cluster:
+        name = place.config.cluster
+        hello = frames.frame(frames.HELLO, msgspec.msgpack.encode(own_hello(name, "", 0)))
+        asked = [hello + frames.frame(frames.ASK, question) for question in QUESTIONS]
+        for address in (place.clients, place.config.members[place.name]):
+            for data in (*HOSTILE, *asked):
+                with socket.create_connection(parse_address(address, "")) as stranger:
+                    stranger.settimeout(5)
+                    stranger.sendall(data)
+                    stranger.shutdown(socket.SHUT_WR)
+                    with suppress(OSError):
+                        while stranger.recv(1 << 16):
+                            pass
+    assert [client.ping() for client in clients] == [True] * 3
+    after = [(place.pid(), (place.directory / "node.toml").read_text()) for place in cluster]
+    assert after == before
 
 
 @pytest.mark.skipif(not shutil.which("redis-cli"), reason="redis-cli is not installed")
