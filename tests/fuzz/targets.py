@@ -41,11 +41,14 @@ from quorate.scenario.schedule import format_schedule, parse_schedule
 from quorate.scenario.tape import Tape
 from quorate.simulate.world import World
 from quorate.systems.kv.glob import glob
+from quorate.systems.kv.store import Store
+from quorate.systems.kv.system import RedisFront
+from quorate.systems.kv.table import TABLE
 from quorate.trace import Header, from_records, read_trace
 from quorate.trace.jsonl import lines
 from quorate.wire.resp import Parser, encode_reply
 from tests.live.storage.simulated import SimulatedDisk
-from tests.systems.kv.rig import Ours, replies_in
+from tests.systems.kv.rig import replies_in
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path("member")
@@ -106,15 +109,37 @@ def resp(data: bytes) -> None:
 
 def store(data: bytes) -> None:
     """All that a member does with a client's bytes, but for the network and the log."""
-    ours = Ours()
-    for version in (2, 3):
-        connection = ours.connect()
-        connection.session.version = version
-        replies = replies_in(connection.ask(data, 10**15))
+    kept = Store()
+    for version in (b"2", b"3"):
         parser = Parser()
-        count = len(parser.feed(data)) + (parser.failure is not None)
-        assert len(replies) <= count
-        assert len(replies) == count or connection.session.is_over
+        waiting = [(b"HELLO", version), *parser.feed(data)]
+        wanted, got, talk = len(waiting), 0, RedisFront("", dict).open("127.0.0.1:1", 0)
+        while waiting and not talk.is_over:
+            operation, count = talk.take(waiting, 10**18)
+            del waiting[:count]
+            kept, result = executed(kept, operation)
+            got += len(replies_in(talk.finish("ok", result)))
+        assert got == wanted or talk.is_over
+        assert waiting == [] or talk.is_over
+    kept_parts = [codec().plain(codec().encode(part)) for part in kept.parts()]
+    assert same(Store.of(kept_parts), kept)
+
+
+def executed(kept: Store, operation: Operation) -> tuple[Store, Any]:
+    """What the store makes of an operation that travels there, and whose result travels back."""
+    travelled = codec().message(codec().encode(Request(1, operation)))
+    assert isinstance(travelled, Request)
+    assert same(travelled.operation, operation)
+    match operation:
+        case Operation("here"):
+            return kept, ()
+        case Operation("stale", _, (_, inner)) | Operation("linearizable" | "lease", _, inner):
+            assert kept.accepts(inner)
+            kept, result = kept.apply(inner)
+        case _:
+            assert kept.accepts(operation)
+            kept, result = kept.apply(operation)
+    return kept, codec().plain(codec().encode(result))
 
 
 def pattern(data: bytes) -> None:
@@ -316,6 +341,7 @@ HRANDFIELD h -3 WITHVALUES|QUORATE IDENTITY w 5|QUORATE CONSISTENCY stale MAXLAG
 
 def _resp() -> list[bytes]:
     commands = COMMANDS.replace(b"\n", b"|").split(b"|")
+    commands += [b" ".join((name.encode(), b"a", b"1")) for name in TABLE if "|" not in name]
     spelled = [encode_reply(tuple(command.split())) for command in commands]
     return [*spelled, b"".join(spelled), b"\r\n".join(commands) + b"\r\n", b"SET a \"\\x41\" 'b'\n"]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from quorate.live.door import VALUE_BYTES
+from quorate.systems.kv import strings
+from quorate.systems.kv.hashes import MOST_RANDOM
 from quorate.systems.kv.session import MOST_BYTES, MOST_COMMANDS
 from quorate.systems.kv.store import MOST_NAMES
 from tests.systems.kv.rig import Ours, replies_in, spell
@@ -59,3 +61,27 @@ def test_the_numbers_that_are_documented() -> None:
     assert f"up to {MOST_COMMANDS} commands or {MOST_BYTES >> 20} MiB" in plain
     assert f"the {MOST_NAMES:,} names that were used last" in plain
     assert f"at most {VALUE_BYTES >> 20} MiB" in plain
+    assert VALUE_BYTES == strings.MOST_BYTES
+    assert f"at most {MOST_RANDOM:,} fields" in plain
+
+
+def test_a_string_grows_no_longer_than_that() -> None:
+    connection = Ours().connect()
+
+    def ask(*words: bytes) -> bytes:
+        return connection.ask(spell(words), 0)
+
+    refused = b"-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n"
+    assert ask(b"SETRANGE", b"k", b"%d" % VALUE_BYTES, b"x") == refused
+    assert ask(b"SETRANGE", b"k", b"%d" % (VALUE_BYTES - 1), b"x") == b":%d\r\n" % VALUE_BYTES
+    assert ask(b"APPEND", b"k", b"x") == refused
+    assert ask(b"STRLEN", b"k") == b":%d\r\n" % VALUE_BYTES
+
+
+def test_few_words_ask_for_no_more_than_that() -> None:
+    connection = Ours().connect()
+    connection.ask(spell((b"HSET", b"h", b"f", b"v")), 0)
+    most = spell((b"HRANDFIELD", b"h", b"-%d" % MOST_RANDOM))
+    assert connection.ask(most, 0).startswith(b"*%d\r\n" % MOST_RANDOM)
+    more = spell((b"HRANDFIELD", b"h", b"-%d" % (MOST_RANDOM + 1)))
+    assert connection.ask(more, 0) == b"-ERR value is out of range\r\n"

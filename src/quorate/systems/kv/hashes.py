@@ -15,8 +15,8 @@ from quorate.systems.kv.table import Refused, command, wrong_arity
 from quorate.wire.resp import Command, Failure, Pairs, Reply, Rows
 
 EMPTY: Map[bytes, bytes] = Map()
-MOST_RANDOM = 1 << 20
-"""How many random fields HRANDFIELD repeats at most: a short command must not fill the memory."""
+MOST_RANDOM = 1 << 16
+"""How many random fields HRANDFIELD repeats at most: one command must not hold up all others."""
 SMALL = 512
 """A hash of so many fields comes whole from one HSCAN, and a larger one in 64 parts or fewer."""
 

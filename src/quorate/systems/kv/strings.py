@@ -9,10 +9,12 @@ from typing import NamedTuple
 from quorate.systems.kv.draft import Draft
 from quorate.systems.kv.numbers import HIGHEST, LOWEST, integer, real, total, written
 from quorate.systems.kv.table import Refused, command, wrong_arity
-from quorate.wire.resp import MAX_BULK, Command, Failure, Reply
+from quorate.wire.resp import Command, Failure, Reply
 
 ONE = (1, 1, 1)
 SYNTAX = "syntax error"
+MOST_BYTES = 4 << 20
+"""Of a string, however it came about: no more than a client may send as one argument."""
 TOO_LONG = "string exceeds maximum allowed size (proto-max-bulk-len)"
 WOULD_OVERFLOW = "increment or decrement would overflow"
 
@@ -248,7 +250,7 @@ def msetnx(db: Draft, words: Command) -> Reply:
 def append(db: Draft, words: Command) -> Reply:
     """Append a value to a key."""
     text = (db.text(words[1]) or b"") + words[2]
-    if len(text) > MAX_BULK:
+    if len(text) > MOST_BYTES:
         return Failure(f"ERR {TOO_LONG}")
     db.put_text(words[1], text)
     return len(text)
@@ -264,7 +266,7 @@ def setrange(db: Draft, words: Command) -> Reply:
     text = db.text(key) or b""
     if not part:
         return len(text)
-    if start + len(part) > MAX_BULK:
+    if start + len(part) > MOST_BYTES:
         return Failure(f"ERR {TOO_LONG}")
     text = text[:start].ljust(start, b"\0") + part + text[start + len(part) :]
     db.put_text(key, text)
