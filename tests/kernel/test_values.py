@@ -304,11 +304,32 @@ def test_a_change_within_a_lineage_takes_no_search(comparisons: list[object]) ->
     assert len(comparisons) == 2
 
 
-def test_a_change_across_lineages_is_found_by_search(comparisons: list[object]) -> None:
+def test_a_change_since_a_fork_takes_no_search(comparisons: list[object]) -> None:
     trunk = Map(dict.fromkeys(range(1000), 0))
     first, second = trunk.set(1, "first"), trunk.set(2, "second")
     assert second.changes_since(first) == (((1, 0), (2, "second")), ())
+    assert second.set(3, "third").changes_since(trunk).items == ((2, "second"), (3, "third"))
+    assert len(comparisons) == 4
+
+
+def test_a_change_across_lineages_is_found_by_search(comparisons: list[object]) -> None:
+    first, second = (Map(dict.fromkeys(range(1000), 0)).set(key, key) for key in (1, 2))
+    assert second.changes_since(first) == (((1, 0), (2, 2)), ())
     assert len(comparisons) == 1000
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9), st.integers(0, 3)), max_size=60))
+def test_changes_between_any_two_of_a_tree_are_those_of_plain_maps(
+    growth: list[tuple[int, int, int]],
+) -> None:
+    versions = [Map(dict.fromkeys(range(5), 0))]
+    for parent, key, value in growth:
+        old = versions[parent % len(versions)]
+        versions.append(old.set(key, value) if value or key not in old else old.remove(key))
+    for new in versions[-6:]:
+        for old in versions:
+            items = tuple((key, new[key]) for key in new if key not in old or new[key] != old[key])
+            assert new.changes_since(old) == (items, tuple(key for key in old if key not in new))
 
 
 def test_the_journal_stays_short() -> None:

@@ -7,8 +7,6 @@ the parent's peers. Its parent makes it with any id: its address follows from wh
 Children get `Start` just before their parent does.
 """
 
-from typing import TypeVar
-
 import msgspec
 
 from quorate.kernel.canonical import Plain
@@ -25,8 +23,6 @@ from quorate.kernel.node import (
     step,
 )
 from quorate.kernel.values import Map, NodeId
-
-NodeT = TypeVar("NodeT", bound=Node)
 
 
 class ToChild(Message):

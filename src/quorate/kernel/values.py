@@ -51,40 +51,43 @@ class LogChange(NamedTuple, Generic[T]):
 class _Keyed(Collection, Generic[K, V]):
     """What Map has in common with Set, which is a Map of keys alone."""
 
-    __slots__ = ("_data", "_journal", "_order", "_position")
+    __slots__ = ("_data", "_journal", "_order", "_origin", "_position")
     _data: immutables.Map[K, V]
     _order: tuple[K, ...] | None  # The keys in canonical order, once somebody asked.
     _journal: list[K]  # The keys that the lineage has changed, up to _position for this version.
     _position: int
+    _origin: tuple[list[K], int] | None  # Where in another lineage ours began.
 
     def __init__(self, data: immutables.Map[K, V]) -> None:
         self._data = data
-        self._order = self._fingerprint = None
-        self._journal = []
-        self._position = 0 if data else -1  # No lineage grows from a default like `Map()`.
+        self._order = self._fingerprint = self._origin = None
+        # No lineage grows from a default like `Map()`.
+        self._journal, self._position = [], 0 if data else -1
 
     def _next(self, data: immutables.Map[K, V], changed: Iterable[K]) -> Self:
         """The version after this one: `data`, which differs from ours at `changed` alone."""
         version = _new(self.__class__)
-        version._data = data
-        version._fingerprint = None
+        version._data, version._fingerprint = data, None
         order = self._order  # Keys are added or removed, never both: as many are the same ones.
         version._order = order if order is None or len(order) == len(data) else None
-        journal, position = self._journal, self._position
+        journal, position, origin = self._journal, self._position, self._origin
         # Only the newest version continues its lineage, and not once the journal is too long.
         if position != len(journal) or position > 2 * len(data) + SLACK:
-            journal = []
+            origin, journal = (journal, position), []
         journal += changed
-        version._journal = journal
+        version._journal, version._origin = journal, origin
         version._position = len(journal)
         return version
 
     def _changes(self, older: Self) -> tuple[tuple[K, ...], tuple[K, ...]]:
         """The keys set and the keys removed since `older`, each in canonical order."""
-        new, old = self._data, older._data
-        if self._journal is older._journal:
-            low, high = sorted((self._position, older._position))
-            touched = set(self._journal[low:high])
+        new, old, since = self._data, older._data, tuple[K, ...]()
+        journal, position = self._journal, self._position
+        if self._origin is not None and self._origin[0] is older._journal:
+            since, (journal, position) = tuple(journal[:position]), self._origin
+        if journal is older._journal:
+            low, high = sorted((position, older._position))
+            touched = {*journal[low:high], *since}
         else:
             touched = {*new, *old}
         changed = [k for k in touched if k in new and not (k in old and same(new[k], old[k]))]
