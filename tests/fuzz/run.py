@@ -24,6 +24,10 @@ HANG_SECONDS = 5
 MEMORY_BYTES = 2 << 30
 
 
+_alarm: Callable[[int], object] = getattr(signal, "alarm", lambda seconds: 0)
+"""Not on Windows."""
+
+
 class Hang(BaseException):
     """An input took too long."""
 
@@ -35,13 +39,13 @@ def hung(*_: object) -> None:
 
 def guarded(check: Callable[[bytes], None], data: bytes) -> BaseException | None:
     """What the input breaks, if anything."""
-    signal.alarm(HANG_SECONDS)
+    _alarm(HANG_SECONDS)
     try:
         check(data)
     except (Exception, Hang) as error:
         return error
     finally:
-        signal.alarm(0)
+        _alarm(0)
     return None
 
 
@@ -93,7 +97,8 @@ def main() -> int:
 
     if options.target not in {"all", *TARGETS}:
         parser.error(f"no target is called {options.target}; there are {', '.join(TARGETS)}")
-    signal.signal(signal.SIGALRM, hung)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, hung)
     _limit_memory()
     print(f"seed {options.seed}")
     is_bad = False

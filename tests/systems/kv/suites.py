@@ -161,10 +161,11 @@ def redis(directory: Path, folder: Path, place: Place) -> Iterator[Result]:
         command = ["tclsh", "tests/test_helper.tcl", "--host", host, "--port", port, "--singledb"]
         command += ["--durable", "--ignore-encoding", "--ignore-digest", "--clients", "1"]
         command += ["--timeout", "100", "--skipfile", str(skipped), "--single", file]
-        yield from _results(_run(command, copy), file, known)
+        yield from results_in(_run(command, copy), file, known)
 
 
-def _results(output: str, file: str, known: Applicability) -> Iterator[Result]:
+def results_in(output: str, file: str, known: Applicability) -> Iterator[Result]:
+    """What a run of the harness tells."""
     output, _, _ = re.sub(r"\x1b\[[0-9;]*m", "", output).partition("\n                   The End")
     lines = output.splitlines()
     for number, line in enumerate(lines):
@@ -233,6 +234,23 @@ def main() -> int:
         parser.add_argument(f"--{suite}", type=Path, metavar="DIR", dest=suite)
     parser.add_argument("--through", choices=("leader", "follower"), default="follower")
     options = parser.parse_args()
+    directories: dict[str, Path] = {}
+    for suite in SUITES:
+        directory = vars(options)[suite]
+        why = _absent(suite, directory)
+        if why:
+            print(f"{suite} is left out: {why}")
+        else:
+            directories[suite] = directory.resolve()
+    found = run(directories, options.through) if directories else []
+    count = Counter(result.outcome for result in found)
+    print(f"\n{count['passed']} passed, {count['failed']} failed, ", end="")
+    print(f"{count['not applicable']} not applicable, through a {options.through}")
+    return 1 if count["failed"] else 0 if count["passed"] else 2
+
+
+def run(directories: dict[str, Path], role: str) -> list[Result]:
+    """Run these suites against a cluster of their own, and show what came of them."""
     found: list[Result] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -241,22 +259,13 @@ def main() -> int:
             for place in places:
                 supervisor.start(place)
             supervisor.await_ready(places)
-            for suite, run in SUITES.items():
-                directory: Path | None = vars(options)[suite]
-                why = _absent(suite, directory)
-                if directory is None or why:
-                    print(f"{suite} is left out: {why}")
-                    continue
-                place = place_of(places, options.through)
-                results = [*run(directory.resolve(), folder, place)]
+            for suite, directory in directories.items():
+                results = [*SUITES[suite](directory, folder, place_of(places, role))]
                 show(suite, results)
                 found += results
         finally:
             supervisor.stop(places)
-    count = Counter(result.outcome for result in found)
-    print(f"\n{count['passed']} passed, {count['failed']} failed, ", end="")
-    print(f"{count['not applicable']} not applicable, through a {options.through}")
-    return 1 if count["failed"] else 0 if count["passed"] else 2
+    return found
 
 
 def _absent(suite: str, directory: Path | None) -> str:
