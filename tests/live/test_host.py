@@ -231,3 +231,28 @@ def test_an_incarnation_begins_with_what_was_stored() -> None:
     world = World()
     world.host.start(world.hosted, True, Map({"big": 5}))
     assert world.host.steps == 1
+
+
+def test_a_far_timer_fires_on_time_unless_it_was_cancelled_or_set_anew() -> None:
+    world = World()
+
+    def at(milliseconds: int) -> tuple[int, ...]:
+        world.clock.time = ms(milliseconds)
+        world.host.wake()
+        alarms: tuple[int, ...] = world.node.alarms
+        return alarms
+
+    world.host.invoke(world.hosted, Operation("set", None, 2100))
+    assert at(2000) == at(2099) == ()
+    assert at(2100) == (7,)
+    world.host.invoke(world.hosted, Operation("set", None, 2000))  # For 4100.
+    world.host.invoke(world.hosted, Operation("set", None, 1200))  # For 3300.
+    assert at(3299) == (7,)
+    assert at(3300) == at(9000) == (7, 7)
+    world.host.invoke(world.hosted, Operation("set", None, 2000))  # For 11000.
+    world.host.invoke(world.hosted, Operation("cancel"))
+    assert at(12_000) == (7, 7)
+    world.host.invoke(world.hosted, Operation("set", None, 700))  # For 12700.
+    world.host.invoke(world.hosted, Operation("set", None, 3000))  # For 15000.
+    assert at(14_999) == (7, 7)
+    assert at(15_000) == (7, 7, 7)

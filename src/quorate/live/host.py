@@ -30,6 +30,8 @@ from quorate.live.codec import Codec
 from quorate.live.durable import Durable
 
 NEVER = 1 << 63
+FAR = 500_000_000
+"""Nanoseconds ahead from which on a timer is far away."""
 
 
 class Network(Protocol):
@@ -131,7 +133,8 @@ class Host:
         self._random = random.Random()
         self._local: deque[tuple[NodeId, NodeId, Message, int]] = deque()
         self._dirty: list[Hosted] = []
-        self._due: list[tuple[int, int, Hosted, Timer]] = []
+        self._due: list[tuple[int, int, Hosted | None, Timer | None]] = []
+        self._far: dict[int, list[tuple[int, Hosted, Timer]]] = {}
         self._reminders = 0
         self._waking = NEVER
         self._turn_is_due = False
@@ -171,6 +174,10 @@ class Host:
         self._waking = NEVER
         while due and due[0][0] <= now:
             when, _, hosted, timer = heappop(due)
+            if hosted is None:
+                self._come_near(when)
+                continue
+            assert timer is not None
             deadline = hosted.timers.get(timer, NEVER)
             if deadline > when:
                 if deadline != NEVER:  # It was set anew, to later.
@@ -288,10 +295,28 @@ class Host:
             self._remind(deadline, hosted, timer)
 
     def _remind(self, when: int, hosted: Hosted, timer: Timer) -> None:
+        """Look at the timer then. Far ones wait in a row: most are cancelled long before."""
+        if when - hosted.env.now > FAR:
+            span = when // FAR * FAR
+            row = self._far.get(span)
+            if row is None:
+                row = self._far[span] = []
+                self._push(span, None, None)
+            row.append((when, hosted, timer))
+        else:
+            self._push(when, hosted, timer)
+
+    def _push(self, when: int, hosted: Hosted | None, timer: Timer | None) -> None:
         self._reminders += 1
         heappush(self._due, (when, self._reminders, hosted, timer))
         if when < self._waking:
             self._wake_at(when)
+
+    def _come_near(self, span: int) -> None:
+        for when, hosted, timer in self._far.pop(span):
+            deadline = hosted.timers.get(timer, NEVER)
+            if when <= deadline < NEVER:  # If it is due earlier, that is known already.
+                self._push(deadline, hosted, timer)
 
     def _wake_at(self, when: int) -> None:
         self._waking = when
