@@ -44,6 +44,7 @@ from quorate.systems.kv.glob import glob
 from quorate.systems.kv.store import Store
 from quorate.systems.kv.system import RedisFront
 from quorate.systems.kv.table import TABLE
+from quorate.systems.words import Talk
 from quorate.trace import Header, from_records, read_trace
 from quorate.trace.jsonl import lines
 from quorate.wire.resp import Parser, encode_reply
@@ -123,6 +124,17 @@ def store(data: bytes) -> None:
         assert waiting == [] or talk.is_over
     kept_parts = [codec().plain(codec().encode(part)) for part in kept.parts()]
     assert same(Store.of(kept_parts), kept)
+
+
+def words(data: bytes) -> None:
+    """What clients say to any protocol, as it travels to a member."""
+    talk, waiting = Talk(), Parser().feed(data)
+    while waiting:
+        operation, count = talk.take(waiting, 0)
+        del waiting[:count]
+        travelled = codec().message(codec().encode(Request(1, operation)))
+        assert same(travelled, Request(1, operation))
+        assert len(replies_in(talk.finish("ok", operation.value))) == 1
 
 
 def executed(kept: Store, operation: Operation) -> tuple[Store, Any]:
@@ -346,6 +358,12 @@ def _resp() -> list[bytes]:
     return [*spelled, b"".join(spelled), b"\r\n".join(commands) + b"\r\n", b"SET a \"\\x41\" 'b'\n"]
 
 
+def _words() -> list[bytes]:
+    values = ("5", "five", '["a",[1,true],null]', "99999999999999999999", '["Request",1]')
+    spelled = [encode_reply((b"WRITE", b"x", value.encode())) for value in values]
+    return [*spelled, b"".join(spelled), b"cas x [1,2]\r\n"]
+
+
 def _hello() -> bytes:
     return msgspec.msgpack.encode(own_hello("kv", "n2", 1))
 
@@ -422,6 +440,7 @@ def _settings() -> list[bytes]:
 TARGETS: dict[str, Target] = {
     "resp": Target(resp, _resp),
     "store": Target(store, _resp),
+    "words": Target(words, _words),
     "pattern": Target(pattern, lambda: [b"a*[b-d]?\\*\nabcd*", b"[^a]*[z-a]\nbz", b"***a\naaa"]),
     "stream": Target(stream, _frames),
     "frame": Target(frame, lambda: [data[8:] for data in _frames()]),

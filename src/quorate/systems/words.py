@@ -4,16 +4,17 @@
     redis-cli -p 7001 read x
     redis-cli -p 7001 cas x '[5, 6]'
 
-A value is JSON, or else a text. What clients of Redis ask by themselves when they connect is
-answered by the connection alone.
+A value is JSON, or else a text: so is JSON that could not travel between members. What clients of
+Redis ask by themselves when they connect is answered by the connection alone.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from quorate.errors import Mistake
+from quorate.errors import MALFORMED, Mistake
 from quorate.kernel import Env, Invoke, Node, NodeId, Operation, on
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.system import Command, Facts, System
@@ -22,6 +23,9 @@ from quorate.wire.resp import Failure, Reply, encode_reply
 
 FAILED = Failure("FAILED it surely did not happen")
 UNKNOWN = Failure("UNKNOWN no answer in time; it may still happen")
+DEEPEST = 20
+"""How deeply lists may be nested in a value."""
+_STRUCT = re.compile(r"_*[A-Z]\w*")
 GREETINGS = {
     "ping": "PONG",
     "quit": "OK",
@@ -98,14 +102,22 @@ def plain_system(scenario: Scenario) -> System:
 
 def _value(text: str) -> Any:
     try:
-        return _frozen(msgspec.json.decode(text))
-    except (msgspec.DecodeError, RecursionError):
+        return _frozen(msgspec.json.decode(text), DEEPEST)
+    except (*MALFORMED, ValueError):
         return text
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: Any, depth: int) -> Any:
+    """The value as nodes have it. Raises ValueError if it could not travel between members.
+
+    Numbers have 64 bits there, and a tuple that begins with the name of a struct is taken for one.
+    """
     if isinstance(value, list):
-        return tuple(_frozen(item) for item in value)
+        if depth == 0 or (value and isinstance(value[0], str) and _STRUCT.fullmatch(value[0])):
+            raise ValueError(value)
+        return tuple(_frozen(item, depth - 1) for item in value)
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise ValueError(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     return str(value)
