@@ -14,9 +14,10 @@ from quorate.cli.systems import SYSTEMS, system_of
 from quorate.errors import Mistake
 from quorate.explore.report import history_trace
 from quorate.live.chaos.dialect import Dialect, RedisDialect, WordsDialect
-from quorate.live.chaos.nemesis import KINDS, Struck
+from quorate.live.chaos.nemesis import KINDS, Struck, tolerated
 from quorate.live.chaos.report import Report
 from quorate.live.chaos.run import Plan, Run
+from quorate.scenario.scenario import Scenario
 from quorate.scenario.system import System
 from quorate.verdict import Verdict
 
@@ -26,7 +27,7 @@ def main(options: Namespace) -> int:
     screen = Screen(options.json)
     system = system_of(options.name)
     nodes = options.nodes or system.scenario.nodes
-    kinds = parse_kinds(options.faults)
+    kinds = parse_kinds(options.faults, system.scenario)
     if nodes < 2 and kinds:
         raise Mistake("one member alone survives no fault: --nodes 3, or --faults none")
     seed = fresh_seed() if options.seed is None else options.seed
@@ -36,6 +37,7 @@ def main(options: Namespace) -> int:
         system=options.name,
         nodes=nodes,
         kinds=kinds,
+        most=system.scenario.crashes,
         seconds=options.seconds,
         seed=seed,
         directory=directory,
@@ -61,15 +63,21 @@ def main(options: Namespace) -> int:
     return report.verdict.exit_code
 
 
-def parse_kinds(text: str) -> tuple[str, ...]:
-    """The value of `--faults`: all, none, or names with commas between them. Raises Mistake."""
+def parse_kinds(text: str, scenario: Scenario) -> tuple[str, ...]:
+    """The value of `--faults`: all (that the model tolerates), none, or names. Raises Mistake."""
+    allowed = tolerated(scenario)
     if text in ("all", "none"):
-        return KINDS if text == "all" else ()
+        return allowed if text == "all" else ()
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     for name in names:
         if name not in KINDS:
             known = ", ".join(KINDS)
             raise Mistake(f"no fault of live clusters is called {name!r}; there are {known}")
+        if name not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise Mistake(
+                f"chaos cannot keep {name} within {scenario.name}'s model; it has {known}"
+            )
     return names
 
 

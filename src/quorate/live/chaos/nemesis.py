@@ -19,6 +19,7 @@ from quorate.live.chaos.crew import Ended
 from quorate.live.chaos.strokes import Broke, Draw, Proof, Stage, Stroke, bend
 from quorate.live.chaos.voters import bounce
 from quorate.live.operator import Unreachable
+from quorate.scenario.scenario import Scenario
 
 HEAVY: dict[str, tuple[Stroke, ...]] = {
     "kill": (strokes.kill, bounce, bounce, bounce),
@@ -35,6 +36,26 @@ LIGHT: dict[str, tuple[Stroke, ...]] = {
 }
 KINDS = (*HEAVY, *LIGHT)
 """All kinds of faults that a live cluster can be struck by."""
+TOLERATED = {
+    "kill": "crash",
+    "power-cut": "crash",
+    "disk": "crash",
+    "slow-disk": "disk",
+}
+"""The fault of a protocol's model that each kind needs, where it has another name."""
+
+
+def tolerated(scenario: Scenario) -> tuple[str, ...]:
+    """The kinds that the protocol's stated model tolerates, and that chaos can keep within it.
+
+    Members that recover with the help of others count as down until they have; that cannot be seen
+    from outside, so they are not killed. Nor is their disk of much use to them.
+    """
+    comes_back = scenario.recovers and scenario.recovering is None
+    allowed = scenario.faults if comes_back else scenario.faults - {"crash", "disk"}
+    return tuple(kind for kind in KINDS if TOLERATED.get(kind, kind) in allowed)
+
+
 EXTRA_SECONDS = 8.0
 """So long before the end only those strike that have not bitten yet; and so long after it."""
 LONGEST_STROKE = 10.0

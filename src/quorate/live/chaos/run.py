@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         system: a SYSTEM, or a NAME, as for `quorate up`.
         kinds: of faults.
+        most: how many members may be down at once; None for the largest minority.
         rate: operations a second, of all clients together.
         budget: of the checker.
     """
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     directory: Path
     dialect: Dialect
+    most: int | None = None
     clients: int = 10
     rate: int = 400
     configuration: str = ""
@@ -77,7 +79,8 @@ class Run:
         try:
             crew = Crew(await _cluster(plan, network))
             try:
-                return await self._on(Stage(crew, network, self.ledger, (plan.nodes - 1) // 2))
+                most = (plan.nodes - 1) // 2 if plan.most is None else plan.most
+                return await self._on(Stage(crew, network, self.ledger, most))
             finally:
                 crew.end()
         finally:
