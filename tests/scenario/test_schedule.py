@@ -101,6 +101,7 @@ def test_comments_and_blank_lines_say_nothing(node: str, timer: str) -> None:
             "second decision",
         ),
         ([HEADER, "scenario raft", "in this order:", "whatever"], 4, "expected"),
+        ([HEADER, "scenario raft", "deliver " + "x" * 70_000], 3, "a line of 70008 characters"),
         ([HEADER, "scenario raft", "fire n1 T #0 after 1ms  # caused by it"], 3, "label"),
     ],
 )

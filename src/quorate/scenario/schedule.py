@@ -27,6 +27,7 @@ HEADER = f"quorate schedule {VERSION}"
 SUFFIX = ".schedule"
 LONGEST = 4_000_000
 """Characters in a schedule file at the most."""
+LONGEST_LINE = 1 << 16
 
 
 class Schedule(msgspec.Struct, kw_only=True):
@@ -106,6 +107,8 @@ def parse_schedule(text: str, source: str) -> Schedule:
         line = line.strip()
         if not line or line.startswith("#"):
             continue
+        if len(raw) > LONGEST_LINE:
+            raise Mistake(f"{source}:{number}: a line of {len(raw)} characters; none needs that")
         try:
             _parse_line(schedule, line, cause)
         except ValueError as error:
