@@ -26,7 +26,6 @@ def in_thread(work: Callable[[], str], end: Callable[[str], None]) -> None:
 
 def in_child(work: Callable[[], str], end: Callable[[str], None]) -> None:
     """Run `work` in a child, then `end` in the loop, with what `work` returned; Linux only."""
-    loop = asyncio.get_running_loop()
     reader, writer = os.pipe()
     parent = os.getpid()
     with warnings.catch_warnings():
@@ -35,19 +34,14 @@ def in_child(work: Callable[[], str], end: Callable[[str], None]) -> None:
     if child == 0:
         _be_child(parent, writer, work)
     os.close(writer)
-    told = bytearray()
 
-    def read() -> None:
-        data = os.read(reader, _MOST_TOLD)
-        told.extend(data)
-        if not data:
-            loop.remove_reader(reader)
-            os.close(reader)
-            _, status = os.waitpid(child, 0)
-            why = told.decode("utf-8", "replace")
-            end(why or (f"the writing process ended with {status}" if status else ""))
+    def wait() -> str:
+        with os.fdopen(reader, "rb") as pipe:
+            why = pipe.read().decode("utf-8", "replace")
+        _, status = os.waitpid(child, 0)
+        return why or (f"the writing process ended with {status}" if status else "")
 
-    loop.add_reader(reader, read)
+    in_thread(wait, end)
 
 
 def _be_child(parent: int, writer: int, work: Callable[[], str]) -> None:

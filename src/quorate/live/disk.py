@@ -21,6 +21,7 @@ from quorate.live.storage.files import Files, StorageFailed
 from quorate.live.storage.journal import Journal
 
 CHUNK_BYTES = 1 << 20
+LARGE_BYTES = 1 << 20
 _INCARNATION = "incarnation"
 
 
@@ -85,13 +86,14 @@ class MemberDisk:
             Thread(target=prepare, daemon=True).start()
 
     def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
-        """Write a large value in the background, by a child process where there can be one.
+        """Write a value in the background: one that was large before by a child process.
 
         The child has the value as it is now, and neither its encoding nor its writing holds up
-        what this process does. Values of one name are written one after the other.
+        what this process does; but to make it takes longer than a small value does. Values of one
+        name are written one after the other.
         """
         started = perf_counter_ns()
-        run = in_child if CAN_FORK else in_thread
+        run = in_child if CAN_FORK and self._blobs.size(name) > LARGE_BYTES else in_thread
         queue = self._writing.setdefault(name, deque())
 
         def end(why: str) -> None:

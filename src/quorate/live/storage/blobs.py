@@ -59,6 +59,13 @@ class Blobs:
             raise StorageFailed(f"{self._directory}: {error}") from error
         return sorted(_name(file) for file in listed if file.endswith(_END))
 
+    def size(self, name: str) -> int:
+        """About how many bytes the value of that name takes; 0 if there is none."""
+        try:
+            return self._path(name).stat().st_size
+        except OSError:
+            return 0
+
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Store a value, which lasts when this returns. Raises `StorageFailed`."""
         path = self._path(name)
