@@ -39,7 +39,7 @@ def test_what_the_work_says_is_told_in_the_loop(run: Runner) -> None:
     )
 
 
-@pytest.mark.skipif(not CAN_FORK, reason="no fork")
+@NEEDS_FORK
 def test_a_child_that_raises_or_is_gone_is_told_and_nothing_stays_open(tmp_path: Path) -> None:
     def raising() -> str:
         raise ValueError("inside")
