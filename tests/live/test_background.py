@@ -10,10 +10,8 @@ import pytest
 from quorate.live.background import CAN_FORK, in_child, in_thread
 
 Runner = Callable[[Callable[[], str], Callable[[str], None]], None]
-RUNNERS = [
-    in_thread,
-    pytest.param(in_child, marks=pytest.mark.skipif(not CAN_FORK, reason="no fork")),
-]
+NEEDS_FORK = pytest.mark.skipif(not CAN_FORK, reason="children are forked on Linux alone")
+RUNNERS = [in_thread, pytest.param(in_child, marks=NEEDS_FORK)]
 
 
 def outcomes(run: Runner, *works: Callable[[], str]) -> list[str]:
