@@ -35,6 +35,8 @@ from quorate.live.frames import (
 )
 
 QUEUE_BYTES = 64 * 1024 * 1024
+QUESTION_BYTES = 1 << 20
+"""The longest frame that an operator may send: without TLS, any stranger may claim to be one."""
 HELLO_SECONDS = 5.0
 DEAD_SECONDS = 10
 """A peer that acknowledges nothing of what we sent for so long is given up."""
@@ -265,7 +267,7 @@ class Inbound(asyncio.Protocol):
             self._refuse(why)
             return
         self.theirs = theirs
-        self._unframer.longest = LONGEST
+        self._unframer.longest = LONGEST if theirs.role == "member" else QUESTION_BYTES
         if self._deadline is not None:
             self._deadline.cancel()
         self.answer(WELCOME, _encode(self._hello))

@@ -23,7 +23,7 @@ Sections = Mapping[str, Mapping[str, str | int]]
 MOST_COMMANDS = 256
 MOST_BYTES = 1 << 20
 """What becomes one operation: no more commands than that, and no further one past so many bytes."""
-MOST_QUEUED = 256 << 20
+MOST_QUEUED = 8 << 20
 """Bytes that a transaction may queue, with what Python needs for each word."""
 MOST_WATCHED = 10_000
 ALONE = frozenset({"hello", "reset", "quorate", "readonly", "readwrite"})
