@@ -1,9 +1,4 @@
-"""The one exception for a mistake of the user's or the harness's; and what bad bytes raise."""
-
-import msgspec
-
-MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no value of the kind that was expected."""
+"""The one exception for a mistake of the user's or the harness's. Imports nothing: help is quick."""
 
 
 class Mistake(Exception):

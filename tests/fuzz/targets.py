@@ -19,7 +19,7 @@ import msgspec
 
 from quorate.check.readers import FORMATS, read_history
 from quorate.cli.systems import system_of
-from quorate.errors import MALFORMED, Mistake
+from quorate.errors import Mistake
 from quorate.kernel import Log, Map, NodeId, Operation
 from quorate.kernel.canonical import same
 from quorate.kernel.client import Request
@@ -47,6 +47,7 @@ from quorate.systems.kv.table import TABLE
 from quorate.systems.words import Talk
 from quorate.trace import Header, from_records, read_trace
 from quorate.trace.jsonl import lines
+from quorate.wire.malformed import MALFORMED
 from quorate.wire.resp import Parser, encode_reply
 from tests.live.storage.simulated import SimulatedDisk
 from tests.systems.kv.rig import replies_in

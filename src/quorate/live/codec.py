@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
-from quorate.errors import MALFORMED, Mistake, one_line
+from quorate.errors import Mistake, one_line
 from quorate.kernel.canonical import Plain
 from quorate.kernel.client import Redirect, Request, Response
 from quorate.kernel.composition import ChildTimer, ToChild
@@ -31,6 +31,7 @@ from quorate.kernel.node import (
     Timer,
 )
 from quorate.kernel.values import Log, Map, NodeId, Set
+from quorate.wire.malformed import MALFORMED
 
 
 class Undecodable(Exception):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from quorate.errors import MALFORMED, Mistake, one_line
+from quorate.errors import Mistake, one_line
 from quorate.kernel.node import Node
 from quorate.kernel.values import Map
 from quorate.live.background import CAN_FORK, in_child, in_thread
@@ -19,6 +19,7 @@ from quorate.live.durations import Durations
 from quorate.live.storage.blobs import Blobs
 from quorate.live.storage.files import Files, StorageFailed
 from quorate.live.storage.journal import Journal
+from quorate.wire.malformed import MALFORMED
 
 CHUNK_BYTES = 1 << 20
 LARGE_BYTES = 1 << 20

@@ -16,8 +16,9 @@ from zlib import crc32
 
 import msgspec
 
-from quorate.errors import MALFORMED, one_line
+from quorate.errors import one_line
 from quorate.kernel.values import NodeId
+from quorate.wire.malformed import MALFORMED
 
 VERSION = 1
 """Of frames and hellos. A member speaks all versions from `OLDEST` to this one."""

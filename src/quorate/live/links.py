@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from quorate.errors import MALFORMED, one_line
+from quorate.errors import one_line
 from quorate.kernel.values import NodeId
 from quorate.live.frames import (
     ASK,
@@ -33,6 +33,7 @@ from quorate.live.frames import (
     frame_head,
     route_bytes,
 )
+from quorate.wire.malformed import MALFORMED
 
 QUEUE_BYTES = 64 * 1024 * 1024
 QUESTION_BYTES = 1 << 20

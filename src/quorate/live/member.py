@@ -15,7 +15,7 @@ from weakref import WeakSet
 import msgspec
 
 from quorate import __version__
-from quorate.errors import MALFORMED, Mistake, one_line
+from quorate.errors import Mistake, one_line
 from quorate.kernel.node import Node
 from quorate.kernel.values import NodeId
 from quorate.live.administration import Administration, Answer, Question
@@ -40,6 +40,7 @@ from quorate.live.recorder import (
 from quorate.live.storage.files import RealFiles, StorageFailed
 from quorate.live.telemetry import Telemetry
 from quorate.scenario.system import System
+from quorate.wire.malformed import MALFORMED
 
 MOST_CLIENTS = 10_000
 MOST_INBOUND = 1000

@@ -20,7 +20,7 @@ from zlib import crc32
 
 import msgspec
 
-from quorate.errors import MALFORMED, Mistake, one_line
+from quorate.errors import Mistake, one_line
 from quorate.kernel.canonical import Collection
 from quorate.kernel.env import Effect, Env
 from quorate.kernel.node import Event, Node, Start, step
@@ -28,6 +28,7 @@ from quorate.kernel.values import NodeId
 from quorate.live.codec import Codec
 from quorate.live.durable import difference
 from quorate.live.host import Hosted
+from quorate.wire.malformed import MALFORMED
 
 VERSION = 1
 SEGMENT_BYTES = 16 << 20

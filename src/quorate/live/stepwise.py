@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from quorate.errors import MALFORMED
 from quorate.kernel.canonical import fingerprint
 from quorate.kernel.env import Store
 from quorate.kernel.node import BatchEnd, Message, Operation, Stored, Timer
@@ -21,6 +20,7 @@ from quorate.live.clock import Clock
 from quorate.live.codec import Undecodable
 from quorate.live.host import Disk, Host, Hosted
 from quorate.live.member import Member
+from quorate.wire.malformed import MALFORMED
 
 
 class SetClock(Clock):

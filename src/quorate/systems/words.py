@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
-from quorate.errors import MALFORMED, Mistake
+from quorate.errors import Mistake
 from quorate.kernel import Env, Invoke, Node, NodeId, Operation, on
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.system import Command, Facts, System
 from quorate.systems.connection import Connection
+from quorate.wire.malformed import MALFORMED
 from quorate.wire.resp import Failure, Reply, encode_reply
 
 FAILED = Failure("FAILED it surely did not happen")

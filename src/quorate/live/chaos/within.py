@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from quorate.errors import MALFORMED, one_line
+from quorate.errors import one_line
 from quorate.live.clock import Clock
 from quorate.live.storage.files import Faults
+from quorate.wire.malformed import MALFORMED
 
 LONGEST_SLEEP = 10.0
 
