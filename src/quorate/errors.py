@@ -1,4 +1,4 @@
-"""The one exception for a mistake of the user's or the harness's. Imports nothing: help is quick."""
+"""The one exception for a mistake of the user's or the harness's. It imports nothing."""
 
 
 class Mistake(Exception):
