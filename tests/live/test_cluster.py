@@ -43,6 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Place]]:
     directory = tmp_path_factory.mktemp("live") / "cluster"
     assert main(["up", "raft", "--nodes", "3", "--dir", str(directory), "--detach"]) == 0
     places = supervisor.find(directory)
+    ask_until_done(places[0], "put", "x", "1")  # Each test may be the first one here.
     yield places
     supervisor.stop(places)
 
