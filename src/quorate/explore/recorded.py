@@ -45,7 +45,10 @@ _KINDS: dict[type, Kind] = {Start: "start", BatchEnd: "batch", Stored: "stored",
 
 
 class Played(msgspec.Struct, gc=False):
-    """A recorded step, run again. `env` holds its clocks and its effects."""
+    """A recorded step, run again. `env` holds its clocks and its effects.
+
+    `is_durable` tells whether it changed what its node keeps on disk.
+    """
 
     time: int
     member: str
@@ -57,6 +60,7 @@ class Played(msgspec.Struct, gc=False):
     env: Env
     origin: int
     choices: tuple[Any, ...]
+    is_durable: bool
 
 
 class Flushed(msgspec.Struct, frozen=True, gc=False):
@@ -179,12 +183,13 @@ class Player:
         if digest(self._codec, given, node, after, window.effects) != entry.digest:
             raise Parted(f"{where}: {name} does not do again what it did")
         self._nodes[entry.node] = after
-        if entry.node == member and self._durable.changes(node, after) is not None:
+        is_durable = entry.node == member and self._durable.changes(node, after) is not None
+        if is_durable:
             self._unsynced.append((entry.number, after))
         self.steps += 1
         return Played(
             entry.time, member, entry.number, window.sender, event, node, after, window,
-            entry.origin, choices,
+            entry.origin, choices, is_durable,
         )  # fmt: skip
 
     def _event(self, kind: type[Node], entry: Stepped) -> Event:
@@ -236,7 +241,6 @@ class Merged:
         self.counters: Counter[str] = Counter()
         self._scenario, self._kept = scenario, kept
         self._lanes = {node.id: _Lane(index, node) for index, node in enumerate(servers)}
-        self._durable = Durable(scenario.node, Codec((scenario.node, system.client)))
         self._judge = Judge(scenario, list(self._lanes.values()))  # type: ignore[arg-type]
         self.violation = self._judge.begin()
         self._began: int | None = None
@@ -288,9 +292,8 @@ class Merged:
         if lane is None:
             self._release(None, record, played.number, time)
             return
-        is_durable = self._durable.changes(before, after) is not None
         lane.waiting.append((record, played.number))
-        if not is_durable and len(lane.waiting) == 1:
+        if not played.is_durable and len(lane.waiting) == 1:
             self._release(lane, *lane.waiting.popleft(), time)
 
     def _cause(self, played: Played, kind: Kind, address: str) -> tuple[str, int, Flight | None]:

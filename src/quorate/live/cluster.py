@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -149,6 +148,3 @@ def _name_of(kind: type[Node]) -> str:
 
 def _bytes(word: str | bytes | int) -> bytes:
     return word if isinstance(word, bytes) else str(word).encode()
-
-
-__all__: Sequence[str] = ["KV", "Cluster", "Refused"]

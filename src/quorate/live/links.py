@@ -15,8 +15,8 @@ import msgspec
 
 from quorate.errors import one_line
 from quorate.kernel.values import NodeId
+from quorate.live.config import Address
 from quorate.live.frames import (
-    ASK,
     HELLO,
     LONGEST,
     MESSAGE,
@@ -43,7 +43,6 @@ DEAD_SECONDS = 10
 """A peer that acknowledges nothing of what we sent for so long is given up."""
 _BACKOFF = (0.02, 1.0)  # seconds until the next attempt: the first, and the most
 
-Address = tuple[str, int]
 _encode = msgspec.msgpack.encode
 _hello = msgspec.msgpack.Decoder(Hello)
 
@@ -301,6 +300,3 @@ def _notice_death(transport: asyncio.Transport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_SECONDS * 1000)
-
-
-__all__ = ["ASK", "Address", "Inbound", "Link", "own_hello"]

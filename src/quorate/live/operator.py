@@ -7,8 +7,9 @@ from typing import Any, Self
 import msgspec
 
 from quorate.errors import Mistake, one_line
+from quorate.live.config import Address
 from quorate.live.frames import ANSWER, ASK, HELLO, LONGEST, REFUSAL, Garbled, Unframer, frame
-from quorate.live.links import Address, own_hello
+from quorate.live.links import own_hello
 from quorate.wire.malformed import MALFORMED
 
 SECONDS = 2.0
