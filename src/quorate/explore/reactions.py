@@ -23,9 +23,8 @@ from quorate.kernel.node import Invoke, Operation
 from quorate.live import supervisor
 from quorate.live.chaos.dialect import Broken, WordsDialect, encode_command, read_reply
 from quorate.live.chaos.proxy import Network
-from quorate.live.config import parse_address, write_config
 from quorate.live.reactions import REACHED, SCRIPT, Script
-from quorate.live.supervisor import CONFIG, Place
+from quorate.live.supervisor import Place
 from quorate.scenario.fault import Crash, Cut, Fault, Heal, Pause, Restart, Resume
 from quorate.scenario.notation import format_label
 from quorate.scenario.system import System
@@ -122,7 +121,6 @@ class Stage:
         return self._result
 
     async def _build(self) -> list[Place]:
-        via = await self._network.listen()
         places = supervisor.create(
             self._directory,
             self._name,
@@ -131,17 +129,11 @@ class Stage:
             record="all",
             reacts=True,
         )
-        for (_, target), way in self._network.ways.items():
-            way.address = parse_address(places[0].config.members[target], target)
-        built = []
         for place in places:
-            config = msgspec.structs.replace(place.config, via=via.get(place.name, {}))
-            write_config(place.directory / CONFIG, config)
             script = script_of(self._world, place.name)
             (place.directory / SCRIPT).write_bytes(msgspec.json.encode(script))
-            built.append(Place(place.name, place.directory, config))
-        self._places = {place.name: place for place in built}
-        return built
+        self._places = {place.name: place for place in places}
+        return await self._network.stand_between(places)
 
     async def _watch(self, seconds: float, *, until_struck: bool = False) -> None:
         until = time.monotonic() + seconds

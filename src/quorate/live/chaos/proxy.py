@@ -10,8 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Literal, cast
 
-from quorate.live.config import Address
+import msgspec
+
+from quorate.live.config import Address, parse_address, write_config
 from quorate.live.frames import MESSAGE, frame_head, route_bytes
+from quorate.live.supervisor import CONFIG, Place
 from quorate.scenario.conditions import Dice
 
 Block = Literal["", "drop", "hold", "reset"]
@@ -354,6 +357,19 @@ class Network:
         for (source, target), way in self.ways.items():
             via.setdefault(source, {})[target] = f"127.0.0.1:{await way.listen()}"
         return via
+
+    async def stand_between(self, places: Iterable[Place]) -> list[Place]:
+        """Let members that have not started yet dial each other through here."""
+        via = await self.listen()
+        between = []
+        for place in places:
+            config = msgspec.structs.replace(place.config, via=via.get(place.name, {}))
+            write_config(place.directory / CONFIG, config)
+            between.append(Place(place.name, place.directory, config))
+            for (_, target), way in self.ways.items():
+                if target == place.name:
+                    way.address = parse_address(config.members[target], target)
+        return between
 
     def calm(self) -> None:
         """Heal everything."""

@@ -19,8 +19,7 @@ from quorate.live.chaos.nemesis import Nemesis, Struck
 from quorate.live.chaos.proxy import Network
 from quorate.live.chaos.report import LEAST_OPERATIONS, Report, judge
 from quorate.live.chaos.strokes import Stage
-from quorate.live.config import parse_address
-from quorate.live.supervisor import CONFIG, Place
+from quorate.live.supervisor import Place
 
 READ_SECONDS = 30.0
 """How long after the heal every key must have been read."""
@@ -180,16 +179,8 @@ async def _cluster(plan: Plan, network: Network) -> list[Place]:
     """The directory of a fresh cluster, whose members dial each other through the network."""
     if supervisor.exists(plan.directory):
         raise Mistake(f"{plan.directory} holds a cluster; chaos wants a fresh one")
-    via = await network.listen()
     settings: dict[str, str | bool] = {"chaos": True, "record": plan.record}
     if plan.configuration:
         settings["configuration"] = plan.configuration
     places = supervisor.create(plan.directory, plan.system, plan.nodes, **settings)
-    for place in places:
-        table = "".join(f'{name} = "{address}"\n' for name, address in via[place.name].items())
-        with (place.directory / CONFIG).open("a", encoding="utf-8") as file:
-            file.write(f"\n[via]\n{table}")
-    places = supervisor.find(plan.directory)
-    for way in network.ways.values():
-        way.address = parse_address(places[0].config.members[way.target], way.target)
-    return places
+    return await network.stand_between(places)
