@@ -102,7 +102,7 @@ class Stage:
         try:
             for place in places:
                 supervisor.start(place)
-            await asyncio.to_thread(_await_links, places)
+            await asyncio.to_thread(supervisor.await_ready, places, elects=False)
             operators = [place.connect() for place in places]
             for operator in operators:
                 operator.ask({"ask": "begin"})
@@ -211,18 +211,6 @@ class Stage:
         for number, records in enumerate(by_client.values()):
             place = list(self._places.values())[number % len(self._places)]
             self._tasks.add(loop.create_task(_client(place, records, began)))
-
-
-def _await_links(places: Sequence[Place]) -> None:
-    """Wait until all members have reached each other. Raises Mistake if they do not."""
-    deadline = time.monotonic() + supervisor.READY_SECONDS
-    while True:
-        facts = [supervisor.status(place) for place in places]
-        if all(len(fact.get("open", ())) == len(places) - 1 for fact in facts):
-            return
-        if time.monotonic() > deadline:
-            raise Mistake(f"the members do not start: {places[0].last_words()}")
-        time.sleep(0.02)
 
 
 async def _client(place: Place, records: Sequence[Record], began: float) -> None:

@@ -168,10 +168,13 @@ def start(place: Place) -> None:
     (place.directory / PID).write_text(str(process.pid), "ascii")
 
 
-def await_ready(places: list[Place], seconds: float = READY_SECONDS) -> list[dict[str, Any]]:
+def await_ready(
+    places: list[Place], seconds: float = READY_SECONDS, *, elects: bool = True
+) -> list[dict[str, Any]]:
     """Wait until all members answer, have reached each other, and, if they elect, have a leader.
 
-    Raises Mistake if that takes too long, or one of them ends.
+    With `elects` false they have not begun, and nobody leads. Raises Mistake if that takes too
+    long, or one of them ends.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -181,7 +184,8 @@ def await_ready(places: list[Place], seconds: float = READY_SECONDS) -> list[dic
                 raise Mistake(f"{place.name} has ended: {place.last_words()}")
         links = sum(len(fact.get("open", ())) for fact in facts)
         answer = all("error" not in fact for fact in facts)
-        if answer and links == len(places) * (len(places) - 1) and _has_leader(facts):
+        is_led = not elects or _has_leader(facts)
+        if answer and links == len(places) * (len(places) - 1) and is_led:
             return facts
         if time.monotonic() > deadline:
             late = [p.name for p, fact in zip(places, facts, strict=True) if "error" in fact]
