@@ -36,6 +36,14 @@ class Ack(Message):
     value: int
 
 
+class Look(Message):
+    pass
+
+
+class Seen(Message):
+    value: int
+
+
 class Ahead(Message):
     value: int
 
@@ -59,8 +67,12 @@ class Keeper(Node):
         env.reply(Ack(msg.value))
         env.send(N2, Ahead(msg.value), ahead=True)
 
-    @on(Ack, Ahead)
-    def note(self, msg: Ack | Ahead, env: Env) -> None:
+    @on(Look)
+    def show(self, msg: Look, env: Env) -> None:
+        env.reply(Seen(self.kept[-1]))
+
+    @on(Ack, Ahead, Seen)
+    def note(self, msg: Ack | Ahead | Seen, env: Env) -> None:
         self.acknowledged += 1
 
     @on(BatchEnd)
@@ -94,7 +106,8 @@ class World:
     def __init__(self) -> None:
         self.log: list[tuple[Any, ...]] = []
         self.buffered = 0
-        self.fails = False
+        self.fails = self.is_slow = False
+        self.syncs: list[Callable[[], None]] = []
         codec = Codec((Keeper,))
         self.clock = SetClock()
         self.host = Host(codec, self.clock, self, self)
@@ -112,11 +125,15 @@ class World:
     def append(self, record: bytes) -> None:
         self.buffered += 1
 
-    def sync(self) -> None:
+    def sync(self, done: Callable[[], None]) -> None:
         if self.fails:
             raise OSError("the disk is gone")
         self.log.append(("sync", self.buffered))
         self.buffered = 0
+        if self.is_slow:
+            self.syncs.append(done)
+        else:
+            done()
 
     def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
         self.stores.append(done)
@@ -151,6 +168,29 @@ def test_a_batch_has_one_sync_and_only_what_may_goes_ahead_of_it() -> None:
         ("flush",),
     ]
     assert (world.node.batches, world.host.syncs) == (1, 1)
+
+
+def test_what_happens_while_the_disk_syncs_is_the_next_batch() -> None:
+    world = World()
+    world.is_slow = True
+    world.host.deliver(N2, N1, Put(1), 0)
+    world.host.turn()
+    world.host.deliver(N2, N1, Look(), 0)
+    world.host.deliver(N2, N1, Put(2), 0)
+    world.host.deliver(N2, N1, Look(), 0)
+    world.host.turn()
+    world.log.clear()
+    (first,) = world.syncs
+    first()
+    assert world.log == [("send", N2, Ack(1)), ("send", N2, Seen(1))]
+    world.host.turn()
+    assert world.log[2:] == [("flush",), ("sync", 1), ("flush",)]
+    assert world.node.batches == 2
+    world.log.clear()
+    world.syncs[1]()
+    assert world.log == [("send", N2, Ack(2)), ("send", N2, Seen(2))]
+    world.host.deliver(N2, N1, Look(), 0)
+    assert world.log[2:] == [("send", N2, Seen(2))], "nothing is unsynced: nothing waits"
 
 
 def test_nothing_is_released_if_the_sync_fails() -> None:

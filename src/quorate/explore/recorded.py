@@ -64,10 +64,11 @@ class Played(msgspec.Struct, gc=False):
 
 
 class Flushed(msgspec.Struct, frozen=True, gc=False):
-    """A member's disk was synced."""
+    """A member's disk holds all steps up to number `reach`."""
 
     time: int
     member: str
+    reach: int
 
 
 class Parted(Exception):
@@ -119,7 +120,7 @@ class Player:
             held = [kept for kept in self._unsynced if kept[0] <= entry.reach]
             if held:
                 self._unsynced = self._unsynced[len(held) - 1 :]
-            return Flushed(entry.time, member)
+            return Flushed(entry.time, member, entry.reach)
         return self._step(entry, member)
 
     def _live(self, node: Node) -> None:
@@ -222,7 +223,7 @@ class _Lane:
         self.fresh = self.released = node
         self.incarnation = 0
         self.recovers = False
-        self.waiting: deque[tuple[Record, int]] = deque()
+        self.waiting: deque[tuple[Record, Played]] = deque()
 
 
 class Merged:
@@ -257,7 +258,7 @@ class Merged:
         if isinstance(played, Played):
             self._stepped(played, time)
         else:
-            self._synced(self._lanes[NodeId(played.member)], time)
+            self._synced(self._lanes[NodeId(played.member)], played.reach, time)
         if len(self.records) > 2 * self._kept:
             self._dropped += self._kept
             del self.records[: self._kept]
@@ -292,9 +293,10 @@ class Merged:
         if lane is None:
             self._release(None, record, played.number, time)
             return
-        lane.waiting.append((record, played.number))
-        if not played.is_durable and len(lane.waiting) == 1:
-            self._release(lane, *lane.waiting.popleft(), time)
+        if lane.waiting or played.is_durable:
+            lane.waiting.append((record, played))
+        else:
+            self._release(lane, record, played.number, time)
 
     def _cause(self, played: Played, kind: Kind, address: str) -> tuple[str, int, Flight | None]:
         """The series of a step, the record that caused it, and the message that it handles."""
@@ -346,11 +348,13 @@ class Merged:
         if plan.judged:
             self.violation = judge.observe(lane, record, plan, self.records)  # type: ignore[arg-type]
 
-    def _synced(self, lane: _Lane, time: int) -> None:
-        """What waited for the disk is released: one sync covers all that was written."""
+    def _synced(self, lane: _Lane, reach: int, time: int) -> None:
+        """The disk holds all up to step `reach`: release what waits for no later one."""
         self.counters["syncs"] += 1
-        while lane.waiting:
-            self._release(lane, *lane.waiting.popleft(), time)
+        waiting = lane.waiting
+        while waiting and not (waiting[0][1].is_durable and waiting[0][1].number > reach):
+            record, played = waiting.popleft()
+            self._release(lane, record, played.number, time)
 
     def _crashed(self, lane: _Lane, played: Played, time: int, incarnation: int) -> None:
         if self.records and incarnation:

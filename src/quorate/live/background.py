@@ -11,11 +11,46 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from queue import SimpleQueue
 from threading import Thread
 
 CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _MOST_TOLD = 4000
+
+
+class Worker:
+    """A thread that does one thing after the other; it begins with the first."""
+
+    def __init__(self) -> None:
+        self._works: SimpleQueue[tuple[Callable[[], None], Callable[..., None]] | None]
+        self._works = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def run(self, work: Callable[[], None], end: Callable[[Exception | None], None]) -> None:
+        """Do `work`, then call `end` in the loop, with what `work` raised."""
+        if self._thread is None:
+            loop = asyncio.get_running_loop()
+            self._thread = Thread(target=self._serve, args=(loop,), daemon=True)
+            self._thread.start()
+        self._works.put((work, end))
+
+    def stop(self) -> None:
+        """Wait until all is done; what ends now is not told any more, if the loop stands."""
+        if self._thread is not None:
+            self._works.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (task := self._works.get()) is not None:
+            work, end = task
+            error = None
+            try:
+                work()
+            except Exception as raised:
+                error = raised
+            loop.call_soon_threadsafe(end, error)
 
 
 def in_thread(work: Callable[[], str], end: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from quorate.errors import Mistake, one_line
 from quorate.kernel.node import Node
 from quorate.kernel.values import Map
-from quorate.live.background import CAN_FORK, in_child, in_thread
+from quorate.live.background import CAN_FORK, Worker, in_child, in_thread
 from quorate.live.codec import Codec, Undecodable
 from quorate.live.durable import Durable
 from quorate.live.durations import Durations
@@ -23,6 +23,10 @@ from quorate.wire.malformed import MALFORMED
 
 CHUNK_BYTES = 1 << 20
 LARGE_BYTES = 1 << 20
+JOURNAL, STORED = "journal", "stored"
+"""Directories of the records and of the stored values, within the member's."""
+PATIENCE = 300_000
+"""Nanoseconds of a usual sync up to which it is waited for: a thread would cost as much."""
 _INCARNATION = "incarnation"
 
 
@@ -49,8 +53,8 @@ class MemberDisk:
         self.kept: Callable[[str, int], None] = lambda name, nanoseconds: None
         self._codec = codec
         self.durable = Durable(type(fresh), codec)
-        self._journal = Journal.open(files, directory / "journal", identity.encode())
-        self._blobs = Blobs(files, directory / "stored", identity.encode())
+        self._journal = Journal.open(files, directory / JOURNAL, identity.encode())
+        self._blobs = Blobs(files, directory / STORED, identity.encode())
         records = self._journal.take()
         if self._journal.checkpoint is not None:
             records.insert(0, self._journal.checkpoint)
@@ -61,6 +65,8 @@ class MemberDisk:
             raise Mistake(f"{directory}: its records do not fit this {kind}: {error}") from error
         self.stored = self._recover_stored(directory)
         self.incarnation = self._begin_incarnation(directory)
+        self._syncer = Worker()
+        self._usual = 0
         self._writing: dict[str, deque[Callable[[], None]]] = {}
         self._latest: Callable[[], Node] = lambda: self.node
 
@@ -72,19 +78,43 @@ class MemberDisk:
         """Buffer a record for the next sync."""
         self._journal.append(record)
 
-    def sync(self) -> None:
-        """Make all that was appended last. Raises StorageFailed: the member must stop."""
+    def sync(self, done: Callable[[], None]) -> None:
+        """Make all that was appended last, in a thread unless that is quick; then call `done`.
+
+        Raises StorageFailed, here or from the loop: the member must stop.
+        """
         journal = self._journal
-        if journal.due:
+        is_large = journal.due
+        if is_large:
             journal.begin_checkpoint(self.durable.whole(self._latest()))
+        work = journal.begin_sync()
+        if work is None:
+            done()
+            return
         started = perf_counter_ns()
-        journal.sync()
-        took = perf_counter_ns() - started
-        self.syncs.add(took)
-        self.synced(took)
-        prepare = journal.preparation()
-        if prepare is not None:
-            Thread(target=prepare, daemon=True).start()
+
+        def end(error: Exception | None) -> None:
+            if error is not None:
+                raise error
+            journal.end_sync()
+            took = perf_counter_ns() - started
+            self._usual += (took - self._usual) // 16
+            self.syncs.add(took)
+            self.synced(took)
+            prepare = journal.preparation()
+            if prepare is not None:
+                Thread(target=prepare, daemon=True).start()
+            done()
+
+        if self._usual < PATIENCE and not is_large:
+            work()
+            end(None)
+        else:
+            self._syncer.run(work, end)
+
+    def sync_now(self) -> None:
+        """Make all that was appended last, before this returns. Raises StorageFailed."""
+        self._journal.sync()
 
     def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
         """Write a value in the background: one that was large before by a child process.
@@ -115,6 +145,7 @@ class MemberDisk:
 
     def close(self) -> None:
         """Let the directory go."""
+        self._syncer.stop()
         self._journal.close()
 
     def write(self, name: str, value: Any) -> None:

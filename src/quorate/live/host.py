@@ -2,7 +2,8 @@
 
 What a socket brought is delivered message by message. Then comes the turn: `BatchEnd` to a node
 that has unsynced records, one sync for all of them, and only then the release of what rested on
-them. The world is reached through four narrow interfaces, so that the engine runs without sockets.
+them. While the disk syncs, nodes go on, and what they do is the next batch. The world is reached
+through four narrow interfaces, so that the engine runs without sockets.
 """
 
 import random
@@ -50,8 +51,11 @@ class Disk(Protocol):
     def append(self, record: bytes) -> None:
         """Write a record, with the next sync at the latest."""
 
-    def sync(self) -> None:
-        """Return once all that was appended will survive a crash. Raises if that is not sure."""
+    def sync(self, done: Callable[[], None]) -> None:
+        """Make all that was appended so far survive a crash; then call `done`, perhaps at once.
+
+        If that is not sure, `done` is never called, and the process ends.
+        """
 
     def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
         """Write a large value in the background; then call `done`."""
@@ -90,10 +94,14 @@ class Hosted:
         durable: how its durable fields are written; None if it has none.
         on_complete: what to do when an operation of this client has ended.
         timers: when each pending timer is due, by this process's monotonic clock.
+        unsynced: the first step with a durable record that no sync covers yet; 0 if there is none.
+        is_syncing: whether a sync of earlier ones is under way.
         waiting: steps whose effects wait for a sync, oldest first.
     """
 
-    __slots__ = ("durable", "env", "node", "on_complete", "timers", "unsynced", "waiting")
+    __slots__ = (
+        "durable", "env", "is_syncing", "node", "on_complete", "timers", "unsynced", "waiting",
+    )  # fmt: skip
 
     def __init__(
         self, node: Node, durable: Durable[Any] | None, choose: Callable[[str, Sequence[Any]], Any]
@@ -103,7 +111,8 @@ class Hosted:
         self.durable = durable
         self.on_complete: Callable[[str, Any], None] | None = None
         self.timers: dict[Timer, int] = {}
-        self.unsynced = False
+        self.unsynced = 0
+        self.is_syncing = False
         self.waiting: deque[tuple[int, Sequence[Effect]]] = deque()
 
 
@@ -133,6 +142,7 @@ class Host:
         self._random = random.Random()
         self._local: deque[tuple[NodeId, NodeId, Message, int]] = deque()
         self._dirty: list[Hosted] = []
+        self._syncing: list[Hosted] = []
         self._due: list[tuple[int, int, Hosted | None, Timer | None]] = []
         self._far: dict[int, list[tuple[int, Hosted, Timer]]] = {}
         self._reminders = 0
@@ -189,13 +199,13 @@ class Host:
             self._wake_at(due[0][0])
 
     def turn(self) -> None:
-        """End the batch: sync what must be, and release what rested on it, until all is quiet."""
+        """End the batch, unless the disk is not done with the last one, and let messages leave."""
         self._turn_is_due = False
         local = self._local
-        while local or self._dirty:
+        while local or (self._dirty and not self._syncing):
             while local:
                 self.deliver(*local.popleft())
-            if self._dirty:
+            if self._dirty and not self._syncing:
                 self._end_batch()
         self.network.flush()
 
@@ -203,16 +213,24 @@ class Host:
         for hosted in tuple(self._dirty):
             self._step(hosted, BatchEnd(), hosted.env.id)
         self.network.flush()  # What may go ahead of the sync does.
-        self.disk.sync()
+        self._syncing, self._dirty = self._dirty, []
+        for hosted in self._syncing:
+            hosted.unsynced, hosted.is_syncing = 0, True
+        reach = self.steps
+        self.disk.sync(lambda: self._synced(reach))
+
+    def _synced(self, reach: int) -> None:
+        """The disk holds all steps up to `reach`: release what waited for no later one."""
         self.syncs += 1
         if self.recorder is not None:
-            self.recorder.synced(self.steps)
-        dirty, self._dirty = self._dirty, []
-        for hosted in dirty:
-            hosted.unsynced = False
-            waiting, hosted.waiting = hosted.waiting, deque()
-            for number, effects in waiting:
-                self._release(hosted, number, effects)
+            self.recorder.synced(reach)
+        syncing, self._syncing = self._syncing, []
+        for hosted in syncing:
+            hosted.is_syncing = False
+            waiting = hosted.waiting
+            while waiting and not 0 < hosted.unsynced <= waiting[0][0]:
+                self._release(hosted, *waiting.popleft())
+        self._ask_for_turn()
 
     # One step
 
@@ -233,14 +251,14 @@ class Host:
             if record is not None:
                 self.disk.append(record)
                 if not hosted.unsynced:
-                    hosted.unsynced = True
+                    hosted.unsynced = number
                     self._dirty.append(hosted)
                     self._ask_for_turn()
         if self.recorder is not None:
             self.recorder.stepped(hosted, number, event, before, self._choices, origin)
         self._choices.clear()
         self._at_once(hosted, number, effects)
-        if hosted.unsynced:
+        if hosted.unsynced or hosted.is_syncing:
             hosted.waiting.append((number, effects))
         else:
             self._release(hosted, number, effects)

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ from quorate.wire.malformed import MALFORMED
 MOST_CLIENTS = 10_000
 MOST_INBOUND = 1000
 """Connections from members, operators and strangers at once: each may hold some memory."""
+SWITCH_SECONDS = 1e-4
+"""How long a thread that is back from the disk waits for the interpreter at most."""
 NUMBERS = ("current_term", "commit_index", "last_index")
 """Fields of a server's node that tell how it does, where it has them."""
 
@@ -154,6 +157,7 @@ class Member:
             servers = await self._listen(loop)
             self.begin()
             quiet_collector()
+            sys.setswitchinterval(SWITCH_SECONDS)
             self.telemetry.start(loop)
             ending.callback(self.telemetry.stop)
             self.log.tell("serves", clients=self.config.clients, incarnation=self.disk.incarnation)
@@ -362,6 +366,9 @@ async def _serve(
 
 def quiet_collector() -> None:
     """Keep the garbage collector from walking all that a member holds: steps make no cycles."""
+    import sys
+
+    sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1_000_000)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from quorate import __version__
 from quorate.errors import Mistake
 from quorate.live.config import Address
+from quorate.live.disk import JOURNAL, STORED
 from quorate.live.durations import Durations
 
 if TYPE_CHECKING:
@@ -220,8 +221,8 @@ def _storage(member: "Member") -> Iterator[Any]:
     disk, data = member.disk, member.data
     yield _histogram("sync_seconds", "How long the disk took for a sync.", disk.syncs)
     yield _histogram("snapshot_seconds", "How long a snapshot took to write.", disk.stores)
-    stored = data / "stored"
-    yield _gauge("journal_bytes", "Size of the journal.", _bytes_in(data / "journal"))
+    stored = data / STORED
+    yield _gauge("journal_bytes", "Size of the journal.", _bytes_in(data / JOURNAL))
     yield _gauge("snapshot_bytes", "Size of what is stored by name.", _bytes_in(stored))
     yield _gauge("disk_free_bytes", "Room on the disk.", shutil.disk_usage(data).free)
     when = [path.stat().st_mtime for path in stored.glob("snapshot*.blob")]

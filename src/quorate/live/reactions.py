@@ -78,8 +78,8 @@ class ReactingHost(Host):
         self._counts[series] += 1
         return f"{series} #{self._counts[series] - 1}"
 
-    def _end_batch(self) -> None:
-        super()._end_batch()
+    def _synced(self, reach: int) -> None:
+        super()._synced(reach)
         label = self._next(f"sync {self._address(self.steps, self.server)}")
         if label in self.script.stops:
             self._stop_after(label)

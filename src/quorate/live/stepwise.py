@@ -156,7 +156,7 @@ class StepwiseHost(Host):
         waiting = hosted.waiting
         while waiting and (limit is None or waiting[0][0] < limit):
             self._release(hosted, *waiting.popleft())
-        hosted.unsynced = limit is not None
+        hosted.unsynced = limit or 0
         return ""
 
     def _keep(self, hosted: Hosted, command: Command) -> str:
@@ -204,7 +204,7 @@ class _Line:
         """Let the record of the step that is running stand in line."""
         self._records.append((self._host.steps, record))
 
-    def sync(self) -> None:
+    def sync(self, done: Any) -> None:
         """Only `sync_up_to` does."""
 
     def sync_up_to(self, reach: int) -> int | None:
@@ -216,7 +216,7 @@ class _Line:
         """Make the first records last."""
         for _, record in self._records[:count]:
             self._disk.append(record)
-        self._disk.sync()
+        self._disk.sync_now()  # type: ignore[attr-defined]
         del self._records[:count]
 
     def store(self, name: str, value: Any, done: Any) -> None:

@@ -348,6 +348,11 @@ class Life(RuleBasedStateMachine):
         self.member.sync()
 
     @precondition(is_up)
+    @rule(size=st.integers(0, 1500))
+    def sync_amid_appends(self, size: int) -> None:
+        self.member.sync_amid_appends(size)
+
+    @precondition(is_up)
     @rule(padding=st.integers(0, 5000))
     def checkpoint(self, padding: int) -> None:
         self.member.checkpoint(padding)

@@ -102,6 +102,19 @@ def test_requests_without_identity_leave_no_session() -> None:
     assert not state.sessions
 
 
+@given(st.data())
+def test_all_at_once_is_one_after_the_other(data: st.DataObject) -> None:
+    clients = st.sampled_from([None, NodeId("alice"), NodeId("bob")])
+    word = st.sampled_from([None, Operation("append", "x", "w;"), Operation("read", "x")])
+    entry = st.builds(Entry, st.just(1), clients, st.integers(1, 4), word, st.booleans())
+    entries = data.draw(st.lists(entry, max_size=12))
+    one, answers = StateMachine(), []
+    for index, each in enumerate(entries, 1):
+        one, answer = one.apply(index, each, 2)
+        answers.append(answer)
+    assert StateMachine().apply_all(1, entries, 2) == (one, answers)
+
+
 def test_no_ops_belong_to_nobody() -> None:
     state = StateMachine()
     assert state.apply(1, Entry(1), 1) == (state, None)

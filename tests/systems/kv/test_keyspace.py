@@ -1,6 +1,7 @@
 """The store is a deterministic machine: what it promises to the log, snapshots and readers."""
 
 import os
+import random
 import subprocess
 import sys
 from typing import Any
@@ -281,6 +282,25 @@ generic = st.one_of(
     st.builds(Operation, st.just("cas"), st.sampled_from("xy"), st.tuples(values, values)),
     st.builds(Operation, st.sampled_from(["read", "write"]), st.none(), st.integers(0, 3)),
 )
+
+
+@given(batches, st.lists(generic, max_size=4), st.randoms(use_true_random=False))
+def test_all_at_once_is_one_after_the_other(
+    script: list[tuple[int, tuple[Command, ...]]], others: list[Operation], chance: random.Random
+) -> None:
+    keyspace = Keyspace()
+    operations = [operation(time, *steps) for time, steps in script]
+    for other in filter(keyspace.accepts, others):
+        operations.insert(chance.randrange(len(operations) + 1), other)
+    one, replies = keyspace, []
+    for asked in operations:
+        one, reply = one.apply(asked)
+        replies.append(reply)
+    cut = chance.randrange(len(operations) + 1)
+    first, some = keyspace.apply_all(operations[:cut])
+    both, rest = first.apply_all(operations[cut:])
+    assert (both, some + rest) == (one, replies)
+    assert fingerprint(both.content) == fingerprint(one.content)
 
 
 @given(st.lists(generic, max_size=30))

@@ -15,6 +15,7 @@ from quorate.errors import Mistake
 from quorate.live.chaos.clients import Ledger
 from quorate.live.chaos.crew import Crew
 from quorate.live.chaos.proxy import Block, Network, Way
+from quorate.live.disk import JOURNAL, STORED
 from quorate.live.operator import Unreachable
 from quorate.live.storage.offsets import OFFSETS, Extent, extents
 from quorate.live.storage.power_cut import Cut, cut
@@ -203,7 +204,7 @@ async def _writing(crew: Crew, names: list[str], seconds: float) -> None:
     """Wait until most of these members are writing what is not synced yet."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if sum(_unsynced(crew.data(name) / "journal") > 0 for name in names) * 2 > len(names):
+        if sum(_unsynced(crew.data(name) / JOURNAL) > 0 for name in names) * 2 > len(names):
             return
         await asyncio.sleep(0.001)
 
@@ -233,7 +234,7 @@ def cut_files(stage: Stage, name: str, draw: Draw) -> int:
         return low if draw.chance(50) else draw.between(low, high)
 
     data = stage.crew.data(name)
-    cuts = [one for part in ("journal", "stored") for one in stage.cut(data / part, choose)]
+    cuts = [one for part in (JOURNAL, STORED) for one in stage.cut(data / part, choose)]
     dropped = sum(one.dropped for one in cuts)
     stage.dropped += dropped
     return dropped

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from quorate.live.chaos.proxy import Way
 from quorate.live.chaos.strokes import Draw, Proof, Stage, synced
+from quorate.live.disk import JOURNAL
 
 CATCH_UP_SECONDS = 0.3
 """Who was down before has the others' entries by then, and could be elected."""
@@ -56,7 +57,7 @@ async def _die_between(
     from_second = [way for way in ways if way.source in second]
     to_first = [way for way in ways if way.target in first]
     to_second = [way for way in ways if way.target in second]
-    journal = crew.data(voter) / "journal"
+    journal = crew.data(voter) / JOURNAL
     crew.strike(voter)
     if not await crew.gone(voter):
         crew.down.discard(voter)

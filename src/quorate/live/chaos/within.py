@@ -5,7 +5,6 @@ Only a member whose configuration says `chaos = true` obeys. A bend holds until 
 
 import errno
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,9 @@ import msgspec
 
 from quorate.errors import one_line
 from quorate.live.clock import Clock
+from quorate.live.disk import JOURNAL
 from quorate.live.storage.files import Faults
+from quorate.live.storage.journal import SPARE
 from quorate.wire.malformed import MALFORMED
 
 LONGEST_SLEEP = 10.0
@@ -49,12 +50,10 @@ class BentDisk(Faults):
         self.slow = 0.0
         self.fail = ""
         self.slowed = self.failed = 0
-        self._process = os.getpid()
 
     def before(self, call: str, path: Path) -> None:
-        # What is prepared in a thread, or written by a child, holds nobody up if it is slow.
-        is_ours = threading.current_thread() is threading.main_thread()
-        if not is_ours or os.getpid() != self._process:
+        # What is prepared or stored in the background holds nobody up if it is slow.
+        if path.parent.name != JOURNAL or path.name == SPARE:
             return
         if self.fail == "ENOSPC" and call == "pwrite":
             self._refuse(errno.ENOSPC)

@@ -4,18 +4,22 @@
     state = replay(journal.checkpoint, journal.take())
     journal.append(record)
     journal.sync()                            # One write, one sync, for all that was appended.
+    work = journal.begin_sync()               # The same, the waiting part in whatever thread.
+    work()
+    journal.end_sync()
     if journal.due:
         journal.begin_checkpoint(encoded)     # Lasts, like a record, once `sync` returns.
 
 Records go to segments that were filled with zeros before they had their names, so that a sync has
 no metadata to write. A batch that does not fit begins the next segment, and is synced before that
-segment has its name. One thread uses a journal; only its `preparation` runs in another.
+segment has its name. One thread uses a journal; what `begin_sync` and `preparation` return may run
+in others. While a sync is under way, records are appended for the next one.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from zlib import crc32
 
 from quorate.errors import Mistake
@@ -38,9 +42,23 @@ from quorate.live.storage.segment import (
 SEGMENT_BYTES = 16 << 20
 CHECKPOINT_BYTES = 64 << 20
 
-_SPARE = "spare"
 _NEW = ".new"
 """Ends the names of files that are not complete: recovery removes them unread."""
+SPARE = "spare" + _NEW
+"""The next segment, made ahead of need."""
+
+
+class _Batch(NamedTuple):
+    """What one sync makes last.
+
+    Attributes:
+        last: the sequence number of the last record.
+        checkpoint: that of the checkpoint that begins it, if one does.
+    """
+
+    data: bytearray
+    last: int
+    checkpoint: int | None
 
 
 class Journal:
@@ -93,8 +111,7 @@ class Journal:
         segment_bytes: int,
         checkpoint_bytes: int,
     ) -> None:
-        self._files, self._directory, self._identity = files, directory, identity
-        self._lock = lock
+        self._files, self._directory, self._identity, self._lock = files, directory, identity, lock
         self._segment_bytes, self._checkpoint_bytes = segment_bytes, checkpoint_bytes
         self._offsets = Offsets(files, directory)
         self._refusal: str | None = None
@@ -102,8 +119,10 @@ class Journal:
         # Records
         self.checkpoint, self._records = recovered.checkpoint, recovered.records
         self._buffer = bytearray()
-        """What has been appended and not yet written."""
+        """What has been appended since the last sync began."""
         self.sequence = self.synced = recovered.sequence
+        self._batch = _Batch(bytearray(), self.synced, None)
+        """What the latest sync is for: written, once its data are gone."""
         self._is_attested = recovered.is_attested
         # Checkpoints
         self._checkpoint_at: int | None = None
@@ -151,31 +170,52 @@ class Journal:
 
         Raises `StorageFailed`; whether the batch lasts is then known to recovery alone.
         """
-        buffer = self._buffer
+        work = self.begin_sync()
+        if work is not None:
+            work()
+            self.end_sync()
+
+    def begin_sync(self) -> Callable[[], None] | None:
+        """What to run, in any thread, to make all that was appended last; None if that is nothing.
+
+        It raises `StorageFailed`. Once it has returned, and before anything else is done with the
+        journal than to append or to begin a checkpoint, `end_sync` must be called.
+        """
         if self._refusal is not None:
             raise StorageFailed(self._refusal)
-        if not buffer:
-            return
+        if not self._buffer:
+            return None
         # Holds unless we come to the end: an interrupt too leaves the disk in doubt.
         self._refusal = f"{self._directory}: an earlier sync has failed; restart the member"
+        done, self._batch = self._batch, _Batch(self._buffer, self.sequence, self._checkpoint_at)
+        self._buffer, self._checkpoint_at = done.data, None
+        return self._write_batch
+
+    def _write_batch(self) -> None:
+        data = self._batch.data
         try:
-            end = self._end + len(buffer)
-            if end > self._size or self._checkpoint_at is not None:
+            end = self._end + len(data)
+            if end > self._size or self._batch.checkpoint is not None:
                 self._begin_segment()
             else:
                 assert self._handle is not None
                 slot = self._number % SLOTS
                 self._offsets.writing(slot, end)
-                self._files.pwrite(self._handle, buffer, self._end)
+                self._files.pwrite(self._handle, data, self._end)
                 self._files.fdatasync(self._handle)
                 self._offsets.synced(slot, end)
                 self._end = end
         except OSError as error:
             raise StorageFailed(f"{self._directory}: {error}; the member must stop") from error
-        self._bytes_since_checkpoint += len(buffer)
-        self.synced = self.sequence
+        self._bytes_since_checkpoint += len(data)
+        data.clear()
+
+    def end_sync(self) -> None:
+        """The batch lasts. Raises `StorageFailed` if it does not."""
+        if self._batch.data:
+            raise StorageFailed(self._refusal)
+        self.synced = self._batch.last
         self._is_attested = False
-        buffer.clear()
         self._refusal = None
 
     def attest(self) -> None:
@@ -223,7 +263,7 @@ class Journal:
         return self._prepare
 
     def _prepare(self) -> None:
-        path = self._directory / (_SPARE + _NEW)
+        path = self._directory / SPARE
         try:
             handle = self._files.create(path)
             try:
@@ -245,15 +285,15 @@ class Journal:
             self._files.pwrite(handle, ZEROS[:piece], offset)
 
     def _begin_segment(self) -> None:
-        """Begin the next segment with all that is buffered; it gets its name when that is synced.
+        """Begin the next segment with the batch; it gets its name when that is synced.
 
         So a segment that exists tells that whatever came before it had been synced.
         """
-        files, number, at = self._files, self._number + 1, self._checkpoint_at
-        size = max(self._segment_bytes, HEADER_SIZE + len(self._buffer))
+        files, number, at = self._files, self._number + 1, self._batch.checkpoint
+        size = max(self._segment_bytes, HEADER_SIZE + len(self._batch.data))
         first = self.synced + 1 if at is None else at
         header = Header(number, first, size, at is not None, self._salt, self._identity)
-        data = header.encode() + self._buffer
+        data = header.encode() + self._batch.data
         path = self._directory / segment_name(number)
         new, handle = self._blank(path, len(data))
         files.pwrite(handle, data, 0)
@@ -264,7 +304,6 @@ class Journal:
         files.sync_directory(self._directory)
         self._continue(header, len(data))
         if at is not None:
-            self._checkpoint_at = None
             self._bytes_since_checkpoint = -HEAD_SIZE - self._checkpoint_size
             self._remove([segment_name(n) for n in range(self._oldest, number)])
             self._oldest = number
@@ -295,8 +334,10 @@ class Journal:
             self._files.sync_directory(self._directory)
 
     def close(self) -> None:
-        """Attest, unless a sync has failed, and let the directory go."""
+        """Attest, unless a sync has failed, and let the directory go; no sync may be under way."""
         try:
+            if self._batch.last > self.synced and not self._batch.data:
+                self.end_sync()  # Nobody waits for it any more.
             if self._refusal is None:
                 self.attest()
         finally:

@@ -157,13 +157,15 @@ class Replication(Elections):
             self.commit(index, env)
 
     def commit(self, commit_index: int, env: Env) -> None:
-        """§5.3. Apply all entries up to `commit_index`, in the order of the log."""
-        for index in range(self.commit_index + 1, commit_index + 1):
-            self.apply(index, self.log[index], env)
-        self.commit_index = commit_index
+        """§5.3. Let the state machine execute all entries up to `commit_index`, in their order.
 
-    def apply(self, index: int, entry: Entry, env: Env) -> None:
-        """§5.3. Let the state machine execute one entry; the leader returns the result."""
-        self.state, response = self.state.apply(index, entry, self.config.max_sessions)
-        if response is not None and self.role == LEADER and entry.client is not None:
-            env.send(entry.client, response)
+        The leader returns the results.
+        """
+        start, self.commit_index = self.commit_index + 1, commit_index
+        entries = self.log[start : commit_index + 1]
+        self.state, responses = self.state.apply_all(start, entries, self.config.max_sessions)
+        if self.role != LEADER:
+            return
+        for entry, response in zip(entries, responses, strict=True):
+            if response is not None and entry.client is not None:
+                env.send(entry.client, response)

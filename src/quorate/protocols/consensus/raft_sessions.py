@@ -6,7 +6,8 @@ and its result; a repetition is not executed again (thesis §6.3). Who never rep
 so (`once` false), and costs no session.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from operator import attrgetter
 
 import msgspec
@@ -83,6 +84,25 @@ class StateMachine(msgspec.Struct, frozen=True, gc=False):
             state = state.forget(1 + max_sessions // 10)
         return state, Response(entry.number, result)
 
+    def apply_all(
+        self, start: int, entries: Sequence[Entry], max_sessions: int
+    ) -> tuple["StateMachine", list[Response | None]]:
+        """As `apply`, for each of the entries from the one at `start` on."""
+        state, responses = self, list[Response | None]()
+        for is_unrepeated, run in groupby(entries, _is_unrepeated):
+            if is_unrepeated:
+                some = tuple(run)
+                machine, results = state.machine.apply_all(
+                    [one.operation for one in some if one.operation is not None]
+                )
+                state = StateMachine(machine, state.sessions, state.floor)
+                responses += [Response(e.number, r) for e, r in zip(some, results, strict=True)]
+                continue
+            for entry in run:
+                state, response = state.apply(start + len(responses), entry, max_sessions)
+                responses.append(response)
+        return state, responses
+
     def forget(self, count: int) -> "StateMachine":
         """Without the sessions that have not been used for longest."""
         sessions, floor = self.sessions, self.floor
@@ -108,3 +128,7 @@ class StateMachine(msgspec.Struct, frozen=True, gc=False):
             else:
                 machines.append(part)
         return StateMachine(self.machine.of(machines), Map(ours), floor)
+
+
+def _is_unrepeated(entry: Entry) -> bool:
+    return not entry.once and entry.client is not None and entry.operation is not None

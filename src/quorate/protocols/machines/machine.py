@@ -37,6 +37,17 @@ class Machine(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
         """The machine after an operation that it accepts, and what the operation returns."""
         raise NotImplementedError
 
+    def apply_all(self, operations: Iterable[Operation]) -> tuple["Machine", list[Result]]:
+        """The machine after all of these, one after the other, and what each returns.
+
+        A machine for which one large change costs less than many small ones does it its own way.
+        """
+        machine, results = self, list[Result]()
+        for operation in operations:
+            machine, result = machine.apply(operation)
+            results.append(result)
+        return machine, results
+
     def parts(self) -> Sequence[Part]:
         """All of it, as small frozen structs in canonical order, for a snapshot.
 

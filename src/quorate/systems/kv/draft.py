@@ -24,6 +24,7 @@ class Draft:
         clock: a key is expired, and not to be seen, from its expiry on.
         now: the operation's time; later than the clock if it only reads.
         version: what the keys that it changes have as their version.
+        has_expiries: whether any key may expire.
     """
 
     def __init__(self, content: Content, clock: int, now: int, version: int) -> None:
@@ -40,7 +41,7 @@ class Draft:
         self._expiries: dict[bytes, int | None] = {}
         agenda = content.agenda
         self._has_due = bool(agenda) and agenda[0][0][0] <= self.clock
-        self._has_expiries = bool(agenda)
+        self.has_expiries = bool(agenda)
 
     def purge(self) -> None:
         """Forget keys that are due: some of them, if there are many."""
@@ -95,13 +96,13 @@ class Draft:
     def replace(self, key: bytes, data: bytes) -> None:
         """Let the key hold this string, for ever."""
         self._changed[key] = Text(data, self.version)
-        if self._has_expiries:
+        if self.has_expiries:
             self._expiries[key] = None
 
     def drop(self, key: bytes) -> None:
         """Let the key be absent."""
         self._changed[key] = None
-        if self._has_expiries:
+        if self.has_expiries:
             self._expiries[key] = None
 
     def touch(self, key: bytes) -> None:
@@ -114,7 +115,7 @@ class Draft:
 
     def expiry(self, key: bytes) -> int | None:
         """When the key, which is there, expires."""
-        if not self._has_expiries:
+        if not self.has_expiries:
             return None
         if key in self._expiries:
             return self._expiries[key]
@@ -125,7 +126,7 @@ class Draft:
         if time is not None and time <= self.clock:
             self.drop(key)
         else:
-            self._has_expiries = True
+            self.has_expiries = True
             self._expiries[key] = time
 
     def _is_due(self, key: bytes) -> bool:
@@ -148,18 +149,18 @@ class Draft:
             return self._content
         content, entries = self._content, self._entries
         new: dict[bytes, Entry] = {}
-        come, gone, large = [], [], content.large
+        come, gone, large = list[bytes](), [], content.large
         for key, entry in self._changed.items():
             if entry is None:
                 if key in entries:
                     gone.append(key)
             else:
                 new[key] = entry
-                if key not in entries:
-                    come.append(key)
-            if is_large(entry) != (key in large):
+            if (large or type(entry) is Hash) and is_large(entry) != (key in large):
                 large = large.remove(key) if key in large else large.add(key)
-        entries = entries.update(new)
+        before, entries = entries, entries.update(new)
+        if len(entries) > len(before):
+            come = [key for key in new if key not in before]
         for key in gone:
             entries = entries.remove(key)
         slots = _indexed(content.slots, come, gone) if come or gone else content.slots

@@ -124,6 +124,32 @@ class Keyspace(Machine, frozen=True, gc=False):
         replies = tuple([execute(db, step) for step in steps])
         return Keyspace(db.finish(), clock, version), replies
 
+    def apply_all(self, operations: Iterable[Operation]) -> tuple["Keyspace", list[Result]]:
+        """As one after the other, but with one draft for all of them as long as no key expires."""
+        keyspace, results, db = self, list[Result](), None
+        for operation in operations:
+            if operation.f != "commands" or keyspace.content.agenda:
+                keyspace, db = keyspace._with(db), None
+                keyspace, result = keyspace.apply(operation)
+                results.append(result)
+                continue
+            time, steps = operation.value
+            if db is None:
+                db = Draft(keyspace.content, keyspace.clock, keyspace.clock, keyspace.version)
+            db.now = max(db.clock, time)
+            if not keyspace.is_read(operation):
+                db.clock, db.version = db.now, db.version + 1
+            results.append(tuple([execute(db, step) for step in steps]))
+            if db.has_expiries:
+                keyspace, db = keyspace._with(db), None
+        return keyspace._with(db), results
+
+    def _with(self, db: Draft | None) -> "Keyspace":
+        """As the draft has it, if there is one and it has written."""
+        if db is None or db.version == self.version:
+            return self
+        return Keyspace(db.finish(), db.clock, db.version)
+
     def _apply_generic(self, operation: Operation) -> tuple["Keyspace", Result]:
         """An operation of KeyValue, on the string that its key holds."""
         key = (operation.key or "").encode(errors="surrogatepass")

@@ -8,6 +8,7 @@ look before he repeats.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -71,6 +72,19 @@ class Store(Machine, frozen=True, gc=False):
             for identity in oldest[: 1 + MOST_NAMES // 10]:
                 identities = identities.remove(identity.name)
         return Store(keyspace, identities, when), replies
+
+    def apply_all(self, operations: Iterable[Operation]) -> tuple["Store", list[Result]]:
+        store, results = self, list[Result]()
+        for is_identified, run in groupby(operations, lambda operation: operation.f == "once"):
+            if is_identified:
+                for operation in run:
+                    store, result = store.apply(operation)
+                    results.append(result)
+            else:
+                keyspace, some = store.keyspace.apply_all(run)
+                store = Store(keyspace, store.identities, store.identified)
+                results += some
+        return store, results
 
     def parts(self) -> Sequence[Part]:
         names = Items(self.identities, lambda name, identity: identity)
