@@ -88,6 +88,7 @@ class Moves:
         self.arrivals: list[dict[int, tuple[Way, ...]]] = []
         self._slots: list[int] = []
         self._own: list[tuple[Way, ...] | None] = []
+        self._untimed: list[tuple[Way, ...] | None] = []
         self._losses: dict[tuple[Kind, int, int], Way] = {}
         self._known_locals: dict[int, int] = {}
         self.envelopes: list[Envelope] = []
@@ -122,6 +123,7 @@ class Moves:
             self.arrivals.append({})
             self._slots.append(slot)
             self._own.append(None)
+            self._untimed.append(None)
             for claim in (*self.always, *self.sometimes, *self.eventually):
                 if slot < self.servers:
                     claim.look(local.node)
@@ -191,6 +193,14 @@ class Moves:
         known = self._own[local]
         if known is None:
             known = self._own[local] = tuple(map(way_of, self._own_moves(local)))
+        return known
+
+    def untimed(self, local: int) -> tuple[Way, ...]:
+        """What of that the node can still do when the budget of timers is spent."""
+        known = self._untimed[local]
+        if known is None:
+            ways = self.own(local)
+            known = self._untimed[local] = tuple(w for w in ways if not w.moves[0].is_timer)
         return known
 
     def lose(self, envelope: int, place: int = 0) -> Way:

@@ -79,15 +79,17 @@ class Space:
         """All that can happen next, faults included."""
         found: Found = []
         for way in self.ways(state):
-            if way.is_special or way.clears:
+            if way.is_special or way.clears_its_own:
                 self._add(found, print_, state, way)
+            elif way.clears:
+                found.append((print_ + way.delta - self._cleared(state[1], way), way))
             else:
                 found.append((print_ + way.delta, way))
         return found
 
     def ways(self, state: State) -> list[Way]:
         """What nodes and network can do here; a budget or a bound may still forbid it."""
-        locals_, messages, _ = state
+        locals_, messages, memory = state
         arrivals, targets = self.moves.arrivals, self.moves.targets
         possible: list[Way] = []
         last = NOTHING
@@ -98,8 +100,11 @@ class Space:
             local = locals_[targets[envelope]]
             ways = arrivals[local].get(envelope)
             possible += self.moves.arrive(local, envelope) if ways is None else ways
+        # A timer that is due keeps time from passing, whether or not it may fire.
+        is_spent = not self._is_synchronous and self.memories.has_no_timers_left(memory)
+        own = self.moves.untimed if is_spent else self.moves.own
         for local in locals_:
-            possible += self.moves.own(local)
+            possible += own(local)
         if self._drop:
             for envelope, place in self.losses(messages):
                 if self.moves.is_at_risk(envelope):
