@@ -9,7 +9,8 @@ import pytest
 from quorate.bench.oracles import paxos, two_phase
 from quorate.explore.exhaustive import explore
 from quorate.explore.exhaustive.ready import How, make_ready
-from quorate.explore.exhaustive.search import Limits, Search
+from quorate.explore.exhaustive.progress import Limits
+from quorate.explore.exhaustive.search import Search
 from quorate.explore.exhaustive.space import State
 from quorate.explore.exhaustive.symmetry import Symmetric, renamed
 from quorate.kernel import NodeId

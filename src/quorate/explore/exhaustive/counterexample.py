@@ -12,7 +12,7 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.explore.exhaustive.moves import Moves
-from quorate.explore.exhaustive.search import Failed
+from quorate.explore.exhaustive.progress import Failed
 from quorate.explore.exhaustive.way import Move
 from quorate.kernel.node import Operation
 from quorate.kernel.values import NodeId

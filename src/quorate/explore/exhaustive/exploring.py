@@ -13,8 +13,9 @@ from quorate.explore.exhaustive.fork import Fork
 from quorate.explore.exhaustive.growth import growing
 from quorate.explore.exhaustive.moves import Moves
 from quorate.explore.exhaustive.parallel import Load, Told, search_together
+from quorate.explore.exhaustive.progress import Failed, Limits, Progress
 from quorate.explore.exhaustive.ready import How, Ready, make_ready
-from quorate.explore.exhaustive.search import Failed, Limits, Progress, Search
+from quorate.explore.exhaustive.search import Search
 from quorate.explore.exhaustive.sleep import SleepSearch
 from quorate.kernel.properties import PropertyKind
 from quorate.scenario.exploration import Exploration

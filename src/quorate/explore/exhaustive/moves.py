@@ -1,9 +1,8 @@
 """The moves of a system: interned local states and messages, and what each can lead to."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from quorate.errors import Mistake
 from quorate.explore.exhaustive.claims import Claim, changed
@@ -435,7 +434,7 @@ class Moves:
         delta = move.delta
         if self._messages_add_up:
             delta += self.envelope_prints[move.takes]
-        return msgspec.structs.replace(move, index=self.count - 1, repeats=True, delta=delta)
+        return replace(move, index=self.count - 1, repeats=True, delta=delta)
 
     def _woken(self, steps: Sequence[tuple[Node, Event, Node]]) -> tuple[int, ...]:
         kinds = enumerate(self._scenario.monitors)

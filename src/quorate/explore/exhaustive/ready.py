@@ -10,7 +10,7 @@ from quorate.errors import Mistake
 from quorate.explore.exhaustive.fork import Fork, begin
 from quorate.explore.exhaustive.memory import Memories
 from quorate.explore.exhaustive.moves import Moves
-from quorate.explore.exhaustive.search import Limits, check_limits
+from quorate.explore.exhaustive.progress import Limits, check_limits
 from quorate.explore.exhaustive.space import SPACES, Space, messages_add_up
 from quorate.explore.exhaustive.symmetry import Symmetric
 from quorate.explore.report import mutant_of

@@ -6,7 +6,7 @@ visited without being made.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from quorate.explore.exhaustive.machine import Envelope
 from quorate.explore.exhaustive.memory import SPENT, Memories
@@ -34,7 +34,7 @@ class Space:
         moves, memories: what nodes can do, and what states remember.
     """
 
-    is_additive = True
+    is_additive: ClassVar = True
     """Whether each message that comes or goes changes the fingerprint alike in every state."""
 
     def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
@@ -240,7 +240,7 @@ class Space:
 class SetSpace(Space):
     """Messages, once sent, are there for ever, and arrive at any time, as often as they like."""
 
-    is_additive = False
+    is_additive: ClassVar = False
 
     def exchange(self, messages: tuple[int, ...], move: Move) -> tuple[int, ...]:
         present = set(messages)
@@ -264,7 +264,7 @@ class SetSpace(Space):
 class FifoSpace(Space):
     """Each directed link keeps its messages in order. `messages` are numbers of such queues."""
 
-    is_additive = False
+    is_additive: ClassVar = False
 
     def __init__(self, moves: Moves, memories: Memories, exploration: Exploration) -> None:
         super().__init__(moves, memories, exploration)

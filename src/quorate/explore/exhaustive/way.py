@@ -1,8 +1,7 @@
 """What can happen, as data: a move of one node, and the way that leads to the next state."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
-
-import msgspec
 
 from quorate.kernel.node import Event, Node, Operation, Start
 
@@ -43,7 +42,8 @@ class Cut(NamedTuple):
     sends: int
 
 
-class Move(msgspec.Struct, gc=False):
+@dataclass(slots=True)
+class Move:
     """One thing that can happen to a node, whatever the rest of the system is like.
 
     Attributes:
@@ -102,7 +102,8 @@ class Move(msgspec.Struct, gc=False):
         return isinstance(self.event, Start)
 
 
-class Way(msgspec.Struct, gc=False):
+@dataclass(slots=True)
+class Way:
     """What leads from one state to the next: a move, or on `rpc` a call with its answers.
 
     Attributes:
