@@ -127,3 +127,11 @@ def test_a_record_that_does_not_fit_is_refused(record: object) -> None:
 def test_a_node_made_of_nodes_is_refused() -> None:
     with pytest.raises(Mistake, match="Parent is made of nodes"):
         DurableState(Parent, Codec((Parent,)))
+
+
+def test_what_a_log_forgets_is_kept_until_it_is_let_go_of() -> None:
+    state = DurableState(Keeper, CODEC)
+    before = Keeper(id=NodeId("n1"), log=Log([Operation(f"{n}") for n in range(1, 6)], 1))
+    after = Keeper(id=NodeId("n1"), log=before.log.compact(4))
+    assert state.changes(before, after) is not None
+    assert state.outdated == list(before.log[:4])

@@ -23,7 +23,7 @@ from quorate.kernel import (
 from quorate.live.clock import Clock
 from quorate.live.codec import Codec
 from quorate.live.durable import Durable as DurableState
-from quorate.live.host import Host
+from quorate.live.host import FREED, Host
 
 N1, N2 = NodeId("n1"), NodeId("n2")
 
@@ -296,3 +296,13 @@ def test_a_far_timer_fires_on_time_unless_it_was_cancelled_or_set_anew() -> None
     world.host.invoke(world.hosted, Operation("set", None, 3000))  # For 15000.
     assert at(14_999) == (7, 7)
     assert at(15_000) == (7, 7, 7)
+
+
+def test_what_logs_have_forgotten_goes_bit_by_bit() -> None:
+    world = World()
+    assert world.hosted.durable is not None
+    outdated = world.hosted.durable.outdated
+    outdated += range(2 * FREED + 1)
+    for left in (FREED + 1, 1, 0, 0):
+        world.host.turn()
+        assert len(outdated) == left

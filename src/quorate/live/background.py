@@ -17,6 +17,8 @@ from threading import Thread
 CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _MOST_TOLD = 4000
+NICENESS = 10
+"""A child gives way to what serves clients, on however few processors."""
 
 
 class Worker:
@@ -79,10 +81,16 @@ def in_child(work: Callable[[], str], end: Callable[[str], None]) -> None:
     in_thread(wait, end)
 
 
+def in_background(work: Callable[[], str], end: Callable[[str], None]) -> None:
+    """Run long `work` in a child where there can be one, else in a thread."""
+    (in_child if CAN_FORK else in_thread)(work, end)
+
+
 def _be_child(parent: int, writer: int, work: Callable[[], str]) -> None:
     """Die with the parent, hold none of its files and sockets, and never return."""
     why = "it raised an error"
     try:
+        os.nice(NICENESS)
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         for kind in (signal.SIGTERM, signal.SIGINT):
             signal.signal(kind, signal.SIG_DFL)

@@ -1,4 +1,10 @@
-"""A member's disk: the journal of its node's durable records, and the values it stores by name."""
+"""A member's disk: the journal of its node's durable records, and the values it stores by name.
+
+The journal is cut short by checkpoints. One has to hold all durable fields, which may be large:
+they are written beside, as a value of their own, while the member goes on. What it appends
+meanwhile is kept, and the checkpoint that the journal then begins with is the name of that value
+and these records.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -12,7 +18,7 @@ import msgspec
 from quorate.errors import Mistake, one_line
 from quorate.kernel.node import Node
 from quorate.kernel.values import Map
-from quorate.live.background import CAN_FORK, Worker, in_child, in_thread
+from quorate.live.background import Worker, in_background, in_thread
 from quorate.live.codec import Codec, Undecodable
 from quorate.live.durable import Durable
 from quorate.live.durations import Durations
@@ -28,6 +34,15 @@ JOURNAL, STORED = "journal", "stored"
 PATIENCE = 300_000
 """Nanoseconds of a usual sync up to which it is waited for: a thread would cost as much."""
 _INCARNATION = "incarnation"
+_BASES = ("fields-0", "fields-1")
+"""All durable fields as they were at a checkpoint, and as they were at the one before."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the journal begins with: the name of stored durable fields, and records since."""
+
+    base: str
+    records: list[bytes]
 
 
 class MemberDisk:
@@ -55,11 +70,9 @@ class MemberDisk:
         self.durable = Durable(type(fresh), codec)
         self._journal = Journal.open(files, directory / JOURNAL, identity.encode())
         self._blobs = Blobs(files, directory / STORED, identity.encode())
-        records = self._journal.take()
-        if self._journal.checkpoint is not None:
-            records.insert(0, self._journal.checkpoint)
+        self._base = ""
         try:
-            self.node = self.durable.restore(fresh, records)
+            self.node = self.durable.restore(fresh, self._recover_records(directory))
         except Undecodable as error:
             kind = type(fresh).__name__
             raise Mistake(f"{directory}: its records do not fit this {kind}: {error}") from error
@@ -67,6 +80,9 @@ class MemberDisk:
         self.incarnation = self._begin_incarnation(directory)
         self._syncer = Worker()
         self._usual = 0
+        self._seen = 0  # Bytes of records.
+        self._since: list[bytes] | None = None
+        self._is_written = False
         self._writing: dict[str, deque[Callable[[], None]]] = {}
         self._latest: Callable[[], Node] = lambda: self.node
 
@@ -77,6 +93,9 @@ class MemberDisk:
     def append(self, record: bytes) -> None:
         """Buffer a record for the next sync."""
         self._journal.append(record)
+        self._seen += len(record)
+        if self._since is not None:
+            self._since.append(record)
 
     def sync(self, done: Callable[[], None]) -> None:
         """Make all that was appended last, in a thread unless that is quick; then call `done`.
@@ -84,9 +103,10 @@ class MemberDisk:
         Raises StorageFailed, here or from the loop: the member must stop.
         """
         journal = self._journal
-        is_large = journal.due
-        if is_large:
-            journal.begin_checkpoint(self.durable.whole(self._latest()))
+        if self._is_written:
+            self._end_checkpoint()
+        elif journal.due and self._since is None:
+            self._begin_checkpoint()
         work = journal.begin_sync()
         if work is None:
             done()
@@ -106,7 +126,7 @@ class MemberDisk:
                 Thread(target=prepare, daemon=True).start()
             done()
 
-        if self._usual < PATIENCE and not is_large:
+        if self._usual < PATIENCE:
             work()
             end(None)
         else:
@@ -116,15 +136,36 @@ class MemberDisk:
         """Make all that was appended last, before this returns. Raises StorageFailed."""
         self._journal.sync()
 
+    def _begin_checkpoint(self) -> None:
+        """Let all durable fields be written, as they are now."""
+        self._since = []
+        node, base = self._latest(), _BASES[self._base == _BASES[0]]
+
+        def end(why: str) -> None:
+            if why:
+                self.failed(f"cannot write a checkpoint: {why}")
+            else:
+                self._base, self._is_written = base, True
+
+        in_background(lambda: self._write(base, lambda: self.durable.whole(node)), end)
+
+    def _end_checkpoint(self) -> None:
+        """They are written: with what came since, they stand for all that the journal holds."""
+        assert self._since is not None
+        payload = msgspec.msgpack.encode(Checkpoint(self._base, self._since))
+        self._journal.begin_checkpoint(payload, self._blobs.size(self._base))
+        self._since, self._is_written = None, False
+
     def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
-        """Write a value in the background: one that was large before by a child process.
+        """Write a value in the background: by a child process if it was large, or may be by now.
 
         The child has the value as it is now, and neither its encoding nor its writing holds up
         what this process does; but to make it takes longer than a small value does. Values of one
         name are written one after the other.
         """
         started = perf_counter_ns()
-        run = in_child if CAN_FORK and self._blobs.size(name) > LARGE_BYTES else in_thread
+        size = self._blobs.size(name) or self._seen
+        run = in_background if size > LARGE_BYTES else in_thread
         queue = self._writing.setdefault(name, deque())
 
         def end(why: str) -> None:
@@ -139,7 +180,10 @@ class MemberDisk:
                 self.kept(name, took)
                 done()
 
-        queue.append(lambda: run(lambda: self._attempt(name, value), end))
+        def encode() -> bytes:
+            return self._codec.named_bytes(value)
+
+        queue.append(lambda: run(lambda: self._write(name, encode), end))
         if len(queue) == 1:
             queue[0]()
 
@@ -150,25 +194,35 @@ class MemberDisk:
 
     def write(self, name: str, value: Any) -> None:
         """Write a value by name, now. Raises StorageFailed."""
-        self._blobs.write(name, self._chunks(value))
+        self._blobs.write(name, _chunks(self._codec.named_bytes(value)))
 
-    def _attempt(self, name: str, value: Any) -> str:
+    def _write(self, name: str, encode: Callable[[], bytes]) -> str:
         """Write; returns what went wrong, or ""."""
         try:
-            self.write(name, value)
+            self._blobs.write(name, _chunks(encode()))
         except (OSError, StorageFailed, Mistake) as error:
             return str(error)
         return ""
 
-    def _chunks(self, value: Any) -> Iterable[bytes]:
-        data = self._codec.named_bytes(value)
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield data[start : start + CHUNK_BYTES]
+    def _recover_records(self, directory: Path) -> list[bytes]:
+        """All records, from those that alone restore the fields on."""
+        records = self._journal.take()
+        if self._journal.checkpoint is None:
+            return records
+        try:
+            checkpoint = msgspec.msgpack.decode(self._journal.checkpoint, type=Checkpoint)
+        except MALFORMED as error:
+            raise Mistake(f"{directory}: not a checkpoint of ours: {one_line(error)}") from error
+        self._base = checkpoint.base
+        fields = self._blobs.read(checkpoint.base)
+        if fields is None:
+            raise Mistake(f"{directory}: {checkpoint.base} is missing, which its checkpoint needs")
+        return [fields, *checkpoint.records, *records]
 
     def _recover_stored(self, directory: Path) -> Map[str, Any]:
         stored: dict[str, Any] = {}
         for name in self._blobs.names():
-            if name == _INCARNATION:
+            if name == _INCARNATION or name in _BASES:
                 continue
             data = self._blobs.read(name)
             assert data is not None, f"{name} has just been listed"
@@ -188,3 +242,8 @@ class MemberDisk:
             ) from error
         self._blobs.write(_INCARNATION, [msgspec.msgpack.encode(incarnation)])
         return incarnation
+
+
+def _chunks(data: bytes) -> Iterable[bytes]:
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield data[start : start + CHUNK_BYTES]

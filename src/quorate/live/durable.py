@@ -26,12 +26,16 @@ _Record = list[tuple[int, int, msgspec.Raw]]
 class Durable(Generic[NodeT]):
     """Writes and reads the durable state of one class of nodes.
 
+    Attributes:
+        outdated: items that logs have forgotten: to let go of many at once takes long.
+
     Raises Mistake for a node made of nodes: those do not run live yet.
     """
 
     def __init__(self, kind: type[NodeT], codec: Codec) -> None:
         if child_fields(kind):
             raise Mistake(f"{kind.__name__} is made of nodes, and such nodes do not run live yet")
+        self.outdated: list[Any] = []
         self._names = names = durable_fields(kind)
         self._codec = codec
         self.fields = _getter(names)
@@ -48,6 +52,8 @@ class Durable(Generic[NodeT]):
                 change = difference(old[place], value)
                 if change is not None:
                     record.append((place, *change))
+                    if change[0] == _LOG and value.start > old[place].start:
+                        self.outdated += old[place][: value.start]
         return self._codec.encode(record) if record else None
 
     def whole(self, node: NodeT) -> bytes:

@@ -35,6 +35,10 @@ FAR = 500_000_000
 """Nanoseconds ahead from which on a timer is far away."""
 
 
+FREED = 500
+"""How many items that a log has forgotten are let go of in a turn."""
+
+
 class Network(Protocol):
     """Where messages to nodes of other processes go."""
 
@@ -143,6 +147,7 @@ class Host:
         self._local: deque[tuple[NodeId, NodeId, Message, int]] = deque()
         self._dirty: list[Hosted] = []
         self._syncing: list[Hosted] = []
+        self._outdated: list[Any] = []
         self._due: list[tuple[int, int, Hosted | None, Timer | None]] = []
         self._far: dict[int, list[tuple[int, Hosted, Timer]]] = {}
         self._reminders = 0
@@ -153,6 +158,8 @@ class Host:
     def add(self, node: Node, durable: Durable[Any] | None = None) -> Hosted:
         """Let a node live here. It does nothing before `start`, or its first event."""
         hosted = self.nodes[node.id] = Hosted(node, durable, self._choose)
+        if durable is not None:
+            self._outdated = durable.outdated
         if self.recorder is not None:
             self.recorder.added(node)
         return hosted
@@ -202,6 +209,8 @@ class Host:
         """End the batch, unless the disk is not done with the last one, and let messages leave."""
         self._turn_is_due = False
         local = self._local
+        if self._outdated:
+            del self._outdated[-FREED:]
         while local or (self._dirty and not self._syncing):
             while local:
                 self.deliver(*local.popleft())

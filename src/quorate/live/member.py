@@ -156,7 +156,9 @@ class Member:
                 ending.callback(metrics.close)
             servers = await self._listen(loop)
             self.begin()
-            quiet_collector()
+            # asyncio's own transports are circular; those of uvloop are not.
+            is_circular = isinstance(loop, asyncio.BaseEventLoop)
+            quiet_collector(self.system.makes_cycles or is_circular)
             sys.setswitchinterval(SWITCH_SECONDS)
             self.telemetry.start(loop)
             ending.callback(self.telemetry.stop)
@@ -364,11 +366,14 @@ async def _serve(
         raise Mistake(f"cannot listen at {text}: {reason}; is another member running?") from error
 
 
-def quiet_collector() -> None:
-    """Keep the garbage collector from walking all that a member holds: steps make no cycles."""
-    import sys
+def quiet_collector(makes_cycles: bool) -> None:
+    """Keep the garbage collector from walking all that a member holds.
 
-    sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
+    Where steps leave no cyclic garbage it stays off; else it looks at what is young.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 1_000_000)
+    if makes_cycles:
+        gc.set_threshold(50_000, 20, 1_000_000)
+    else:
+        gc.disable()

@@ -58,12 +58,15 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
             that the member can tell of itself.
         client: the class of the nodes that stand for connections.
         modules: full names of modules whose structs travel, besides those of the two classes.
+        makes_cycles: whether steps may leave garbage that refers to itself in a circle. If it is
+            known that they do not, members do without a collector, and its pauses.
     """
 
     scenario: Scenario
     front: Callable[[str, Facts], Front]
     client: type[Node]
     modules: tuple[str, ...] = ()
+    makes_cycles: bool = True
 
     def server(self, configuration: str, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
         """A member's node before its first step; "" is the first configuration. Raises Mistake."""

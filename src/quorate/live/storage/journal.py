@@ -127,7 +127,7 @@ class Journal:
         # Checkpoints
         self._checkpoint_at: int | None = None
         """The sequence number of the checkpoint that begins the buffer, if one does."""
-        self._checkpoint_size = len(recovered.checkpoint or b"")
+        self._checkpoint_size, self._beside = len(recovered.checkpoint or b""), 0
         self._bytes_since_checkpoint = recovered.bytes_since_checkpoint
         # Segments
         self._oldest = recovered.oldest
@@ -235,12 +235,14 @@ class Journal:
     @property
     def due(self) -> bool:
         """Whether a checkpoint would free more than the bound, and twice what the last one took."""
-        return self._bytes_since_checkpoint > max(self._checkpoint_bytes, 2 * self._checkpoint_size)
+        last = self._checkpoint_size + self._beside
+        return self._bytes_since_checkpoint > max(self._checkpoint_bytes, 2 * last)
 
-    def begin_checkpoint(self, payload: bytes) -> None:
+    def begin_checkpoint(self, payload: bytes, beside: int = 0) -> None:
         """Let `payload` stand for all that was appended so far, once the next sync returns.
 
-        That sync begins a segment with it, and deletes those that are not needed any more.
+        `beside` is how many bytes it refers to that were written elsewhere. That sync begins a
+        segment with it, and deletes those that are not needed any more.
         """
         if len(payload) > PAYLOAD_LIMIT:
             raise Mistake(f"a checkpoint of {len(payload)} bytes: more than {PAYLOAD_LIMIT}")
@@ -249,6 +251,7 @@ class Journal:
         self._buffer.clear()
         self._buffer += encode_record(CHECKPOINT, self.sequence, self.synced, payload, self._seed)
         self._checkpoint_at, self._checkpoint_size = self.sequence, len(payload)
+        self._beside = beside
 
     # Segments
 

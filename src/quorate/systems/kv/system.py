@@ -124,4 +124,5 @@ def system_on(raft: Scenario) -> System:
         front=RedisFront,
         client=RedisConnection,
         modules=("quorate.systems.kv.store", "quorate.systems.kv.keyspace", "quorate.wire.resp"),
+        makes_cycles=False,
     )
