@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+COMPILED := .venv-compiled
 
-.PHONY: demo test check setup bench docs golden test-long test-all clean
+.PHONY: demo test check setup bench docs golden test-long compiled test-compiled clean
 
 demo: setup-run  ## Hunt a broken Raft, shrink and show the failure; then hunt the real one.
 	$(BIN)/quorate demo
@@ -13,8 +14,8 @@ test: setup check  ## Style, types and every test that takes seconds.
 	$(BIN)/python -m pytest -n 2
 
 check: setup  ## Style and types only.
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests hatch_build.py
+	$(BIN)/ruff check src tests hatch_build.py
 	$(BIN)/mypy
 
 setup: $(VENV)/dev.stamp  ## The environment, with everything that tests need.
@@ -43,5 +44,14 @@ golden: setup  ## Rewrite golden transcripts; commit only changes that you under
 test-long: setup  ## Campaigns that take minutes.
 	$(BIN)/python -m pytest -m long
 
+compiled:  ## An environment of its own, in which the hot modules are machine code.
+	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
+	QUORATE_COMPILE=1 $(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+
+test-compiled: setup compiled  ## The compiled package finds what the pure one finds, to the bit.
+	$(BIN)/python -m tests.identity > $(COMPILED)/pure.txt
+	$(COMPILED)/bin/python -m tests.identity | diff $(COMPILED)/pure.txt -
+	$(COMPILED)/bin/python -m pytest tests/check tests/explore tests/simulate tests/test_compiled.py
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis out

@@ -34,6 +34,7 @@ LONGER = {
 ARROW: dict[str, set[str]] = {
     "errors": set(),
     "verdict": set(),
+    "compiled": set(),
     "kernel": set(),
     "protocols": {"kernel"},
     "check": {"errors", "verdict"},
@@ -49,8 +50,8 @@ ARROW: dict[str, set[str]] = {
     "systems": {"errors", "kernel", "protocols", "scenario", "wire"},
     "live": {"check", "errors", "kernel", "scenario", "trace", "verdict", "wire"},
     "bench": {
-        "check", "errors", "explore", "kernel", "live", "protocols", "scenario", "simulate",
-        "systems", "trace", "verdict",
+        "check", "compiled", "errors", "explore", "kernel", "live", "protocols", "scenario",
+        "simulate", "systems", "trace", "verdict",
     },
 }  # fmt: skip
 """What the modules of a part may import of Quorate, besides their own part. `cli` may all."""

@@ -20,6 +20,7 @@ import msgspec
 
 from quorate.bench.options import Options, silent
 from quorate.bench.report import Row
+from quorate.compiled import is_compiled
 from quorate.errors import Mistake
 
 ROWS = {
@@ -127,7 +128,8 @@ def _tell(words: str) -> None:
 def _heading(options: Options) -> list[str]:
     machine = _machine()
     lines = [
-        f"Python {machine['python']}, {machine['cores']} cores, load {machine['load']}, "
+        f"Python {machine['python']}{', compiled' if machine['compiled'] else ''}, "
+        f"{machine['cores']} cores, load {machine['load']}, "
         f"seed {options.seed}{', quick' if options.quick else ''}",
     ]
     if machine["load"] > 0.5:
@@ -139,6 +141,7 @@ def _machine() -> dict[str, Any]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return {
         "python": platform.python_version(),
+        "compiled": is_compiled(),
         "system": platform.system(),
         "cores": os.cpu_count() or 1,
         "load": round(load, 1),

@@ -45,6 +45,8 @@ class OutOfRoom(Exception):
 class Room:
     """The memory that all parts of one check share: an estimate, in bytes, rounded up."""
 
+    __slots__ = ("free",)
+
     def __init__(self, free: int) -> None:
         self.free = free
 

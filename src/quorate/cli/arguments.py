@@ -1,4 +1,4 @@
-"""What the command line takes. Imports nothing but argparse: help must come at once."""
+"""What the command line takes. Imports next to nothing but argparse: help must come at once."""
 
 import argparse
 import difflib
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from quorate import __version__
+from quorate.compiled import is_compiled
 from quorate.errors import Mistake
 
 COMMANDS = {
@@ -111,7 +112,8 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"quorate {__version__}")
+    version = f"quorate {__version__}{', compiled' if is_compiled() else ''}"
+    parser.add_argument("--version", action="version", version=version)
     group = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     commands: dict[str, Parser] = {}
 

@@ -1,7 +1,6 @@
 """The symmetry reduction against the unreduced search, orbit by orbit."""
 
 from itertools import permutations
-from typing import Any
 
 import msgspec
 import pytest
@@ -9,37 +8,33 @@ import pytest
 from quorate.bench.oracles import paxos, two_phase
 from quorate.explore.exhaustive import explore
 from quorate.explore.exhaustive.ready import How, make_ready
-from quorate.explore.exhaustive.progress import Limits
-from quorate.explore.exhaustive.search import Search
-from quorate.explore.exhaustive.space import State
+from quorate.explore.exhaustive.space import Space, State
 from quorate.explore.exhaustive.symmetry import Symmetric, renamed
 from quorate.kernel import NodeId
 from quorate.kernel.canonical import fingerprint
-from quorate.scenario.exploration import Exploration
 from quorate.scenario.scenario import Scenario
 
 
-class Keeps(Search):
-    """A search that keeps every state."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.states: list[State] = []
-
-    def _enter(self, *arguments: Any) -> None:
-        self.states.append(arguments[4])
-        super()._enter(*arguments)
+def states(space: Space) -> list[State]:
+    """Every state, found by asking for successors."""
+    known = {print_: state for print_, state, _ in space.roots()}
+    pending = list(known.items())
+    for print_, state in pending:
+        for after, way in space.successors(print_, state):
+            if after not in known:
+                known[after] = space.apply(state, way)
+                pending.append((after, known[after]))
+    return list(known.values())
 
 
 def orbits(scenario: Scenario, ids: tuple[NodeId, ...]) -> int:
     """How many states there are up to renaming, found by renaming every one in every way."""
     ready = make_ready(scenario, How())
-    search = Keeps(ready.space, Limits(), Exploration())
-    search.run()
-    symmetric = Symmetric(ready.space, ids)  # type: ignore[arg-type]
+    assert isinstance(ready.space, Space)
+    symmetric = Symmetric(ready.space, ids)
     mappings = [dict(zip(ids, order, strict=True)) for order in permutations(ids)]
     found = set()
-    for state in search.states:
+    for state in states(ready.space):
         values = [symmetric._value(part) for part in symmetric._parts(state)]
         found.add(
             min(

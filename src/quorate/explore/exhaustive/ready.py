@@ -87,6 +87,9 @@ def changed(exploration: Exploration, changes: Mapping[str, Any]) -> Exploration
             raise Mistake(f"the scenario declares no bound {name!r}; it has {known}")
     if named:
         own["bounds"] = {**exploration.bounds, **named}
+    for name in own:
+        if isinstance(getattr(exploration, name), bool):
+            own[name] = bool(own[name])  # The bounds of mutants are numbers.
     made = msgspec.structs.replace(exploration, **own)
     _check(made)
     return made
