@@ -4,6 +4,7 @@ What compiling must not change, `make test-compiled` compares; see docs/decision
 """
 
 import ast
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
+from quorate.compiled import is_compiled
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
@@ -53,6 +56,12 @@ def complaints(node: ast.ClassDef) -> Iterator[str]:
 def test_a_listed_module_has_nothing_that_compiling_would_change(module: str) -> None:
     told = [text for node in classes(SOURCE / module) for text in complaints(node)]
     assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_the_package_says_whether_it_is_compiled(module: str) -> None:
+    loaded = importlib.import_module(module.removesuffix(".py").replace("/", "."))
+    assert is_compiled() == (not str(loaded.__file__).endswith(".py"))
 
 
 def test_who_derives_from_a_compiled_class_is_compiled_too() -> None:
