@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from quorate.cli.host_mutants import HOST, HOST_MUTANTS
+from quorate.explore.catalogue import mutate
 from quorate.kernel import (
     BatchEnd,
     Durable,
@@ -24,6 +26,7 @@ from quorate.live.clock import Clock
 from quorate.live.codec import Codec
 from quorate.live.durable import Durable as DurableState
 from quorate.live.host import FREED, Host
+from quorate.scenario.mutant import Mutant
 
 N1, N2 = NodeId("n1"), NodeId("n2")
 
@@ -191,6 +194,18 @@ def test_what_happens_while_the_disk_syncs_is_the_next_batch() -> None:
     assert world.log == [("send", N2, Ack(2)), ("send", N2, Seen(2))]
     world.host.deliver(N2, N1, Look(), 0)
     assert world.log[2:] == [("send", N2, Seen(2))], "nothing is unsynced: nothing waits"
+
+
+@pytest.mark.parametrize("mutant", HOST_MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_host_that_releases_too_early_is_noticed(
+    mutant: Mutant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: dict[str, Any] = {"__name__": HOST}
+    exec(compile(mutate(HOST, mutant), "mutant", "exec"), broken)
+    monkeypatch.setattr(Host, "_step", broken["Host"]._step)
+    monkeypatch.setattr(Host, "_synced", broken["Host"]._synced)
+    with pytest.raises(AssertionError):
+        test_what_happens_while_the_disk_syncs_is_the_next_batch()
 
 
 def test_nothing_is_released_if_the_sync_fails() -> None:

@@ -18,8 +18,15 @@ HOST_MUTANTS = (
         name="ack-before-sync",
         rule="what a step sends or answers leaves once its durable changes are synced",
         section="the kernel's contract: steps",
-        old="        if hosted.unsynced:\n            hosted.waiting.append",
-        new="        if False:\n            hosted.waiting.append",
+        old="if hosted.unsynced or hosted.is_syncing:",
+        new="if False:",
+    ),
+    Mutant(
+        name="sync-covers-later-steps",
+        rule="a sync covers what was written before it began, and nothing that came meanwhile",
+        section="the kernel's contract: steps",
+        old="while waiting and not 0 < hosted.unsynced <= waiting[0][0]:",
+        new="while waiting:",
     ),
 )
 

@@ -279,6 +279,7 @@ def test_a_minute_of_everything_is_survived(tmp_path: Path, system: str, nodes: 
         ("raft@vote-not-durable", ("kill",)),
         ("raft@host:ack-before-sync", ("power-cut",)),
         ("kv@host:ack-before-sync", ("power-cut",)),
+        ("kv@host:sync-covers-later-steps", ("power-cut",)),
     ],
 )
 def test_a_broken_rule_is_found_within_a_minute(

@@ -17,13 +17,13 @@ from quorate.errors import Mistake
 from quorate.live.chaos import strokes
 from quorate.live.chaos.crew import Ended
 from quorate.live.chaos.strokes import Broke, Draw, Proof, Stage, Stroke, bend
-from quorate.live.chaos.voters import bounce
+from quorate.live.chaos.voters import bounce, unplug
 from quorate.live.operator import Unreachable
 from quorate.scenario.scenario import Scenario
 
 HEAVY: dict[str, tuple[Stroke, ...]] = {
     "kill": (strokes.kill, bounce, bounce, bounce),
-    "power-cut": (strokes.power_cut,),
+    "power-cut": (strokes.power_cut, strokes.power_cut, unplug, unplug),
     "pause": (strokes.pause,),
     "partition": (strokes.partition,),
     "disk": (strokes.disk,),

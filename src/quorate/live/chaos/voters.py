@@ -6,11 +6,11 @@ heard wait for it. Nothing here knows a protocol: a promise is an answer that wa
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from quorate.live.chaos.proxy import Way
-from quorate.live.chaos.strokes import Draw, Proof, Stage, synced
+from quorate.live.chaos.strokes import Draw, Proof, Stage, cut_files, synced
 from quorate.live.disk import JOURNAL
 
 CATCH_UP_SECONDS = 0.3
@@ -28,6 +28,19 @@ PATIENCE = 2.5
 
 async def bounce(stage: Stage, draw: Draw) -> Proof:
     """Kill the one voter that two halves have in common, right after it has promised something."""
+    voter, deaths, _ = await _bounce(stage, draw, lambda voter: 0)
+    return Proof(deaths > 1, f"{voter} died {deaths} times while two halves elected")
+
+
+async def unplug(stage: Stage, draw: Draw) -> Proof:
+    """As `bounce`, but what the voter had not synced is lost each time."""
+    voter, deaths, dropped = await _bounce(stage, draw, lambda voter: cut_files(stage, voter, draw))
+    words = f"{voter} died {deaths} times while two halves elected, {dropped} bytes dropped"
+    return Proof(dropped > 0, words)
+
+
+async def _bounce(stage: Stage, draw: Draw, dies: Callable[[str], int]) -> tuple[str, int, int]:
+    """The voter, how often it died, and the sum of what `dies`, called each time, returned."""
     crew, network = stage.crew, stage.network
     await asyncio.sleep(CATCH_UP_SECONDS)
     voter = await crew.leader() or draw.of(stage.names)
@@ -38,20 +51,22 @@ async def bounce(stage: Stage, draw: Draw) -> Proof:
         way.set(block="drop")
     for way in links:
         way.set(delay=(0.0, draw.seconds(0.0, MOST_LATE)), outlasts=True)
-    deaths = 0
     try:
-        deaths = await _die_between(stage, voter, first, second)
+        lost = [dies(voter) async for _ in _deaths(stage, voter, first, second)]
         await asyncio.sleep(draw.seconds(0.3, 1.0))  # Those who lead now serve clients.
     finally:
         for way in (*cuts, *links):
             way.set(block="", delay=(0.0, 0.0), outlasts=False)
-    return Proof(deaths > 1, f"{voter} died {deaths} times while two halves elected")
+    return voter, len(lost), sum(lost)
 
 
-async def _die_between(
+async def _deaths(
     stage: Stage, voter: str, first: Sequence[str], second: Sequence[str]
-) -> int:
-    """Let the voter die, promise the first half something, die, and hear the second; its deaths."""
+) -> AsyncIterator[None]:
+    """Let the voter die, promise the first half something, die, and hear the second.
+
+    Yields while it is dead.
+    """
     crew, ways = stage.crew, stage.network.of(voter)
     from_first = [way for way in ways if way.source in first]
     from_second = [way for way in ways if way.source in second]
@@ -61,8 +76,8 @@ async def _die_between(
     crew.strike(voter)
     if not await crew.gone(voter):
         crew.down.discard(voter)
-        return 0
-    deaths = 1
+        return
+    yield
     with _held(from_first + from_second):  # Both halves ask; the voter hears them together.
         crew.start(voter)
         await asyncio.gather(_is_back(stage, voter), _spoken(from_first), _spoken(from_second))
@@ -75,10 +90,11 @@ async def _die_between(
         asked_meanwhile = asyncio.create_task(_spoken(from_second))
         if not await _spoken(to_first, lambda: synced(journal) > written):
             await asked_meanwhile
-            return deaths
+            return
         crew.strike(voter)
         with _held(from_first):
-            deaths += await crew.gone(voter)
+            if await crew.gone(voter):
+                yield
             crew.start(voter)
             await _is_back(stage, voter)
             for way in from_second:
@@ -86,7 +102,6 @@ async def _die_between(
             is_answered = await _spoken(to_second, seconds=AT_ONCE)
     if await asked_meanwhile and not is_answered:
         stage.silence = SILENCE  # Known from now on.
-    return deaths
 
 
 async def _is_back(stage: Stage, voter: str) -> None:
