@@ -28,7 +28,7 @@ def test_a_short_run_measures_ours_and_every_peer_that_is_here() -> None:
     row = live.measure_live(200, rounds=1, options=Options(quick=True))
     assert not row.wrong
     peers = [measure.peer for measure in row.measures if measure.peer]
-    assert len(peers) == 2 + (not Etcd.absent()) + (not PySyncObj.absent())
+    assert len(peers) == 3 + (not Etcd.absent()) + (not PySyncObj.absent())
     assert all(measure.ours.median > 0 for measure in row.measures)
     assert all(m.theirs is not None and m.theirs.median > 0 for m in row.measures if m.peer)
     assert any("one sync of the leader for" in note for note in row.notes)
@@ -83,12 +83,13 @@ def test_keys_that_are_not_there_are_told() -> None:
         checked.look_for_keys()
         assert not checked.wrong
         checked.look_for_keys()
-        assert checked.wrong == ["the members have 9,000, 9,000, 9,000 keys, not 9,047 to 9,985"]
+        assert checked.wrong == ["the members have 9,000, 9,000, 9,000 keys, not 9,047 to 9,986"]
 
 
 def test_goals_are_those_of_the_table() -> None:
     rates = {name: samples("/s", [value]) for name, value in {
         "ours": 15_000.0, "ours -P 16": 99_000.0, "etcd": 10_001.0, "Redis -P 16": 200_000.0,
+        "ours, -r": 14_000.0, "ours -P 16, -r": 60_000.0,
     }.items()}  # fmt: skip
     goals = [goal for measure in live._measures(rates) for goal in measure.goals]
     assert [goal.is_met for goal in goals] == [False, False, True]

@@ -77,11 +77,11 @@ class _Checked:
         self.acknowledged = self.largest = 0
         self.per_sync: dict[int, list[float]] = {}
 
-    def run(self, count: int, pipeline: int) -> Seen:
+    def run(self, count: int, pipeline: int, keys: int = KEYS) -> Seen:
         """Load, and look at the leader before and after."""
         cluster = self._cluster
         before = cluster.status(cluster.leader)
-        seen = redis_benchmark(cluster.address, count, pipeline)
+        seen = redis_benchmark(cluster.address, count, pipeline, keys)
         after = cluster.status(cluster.leader)
         entries = after["commit_index"] - before["commit_index"]
         ok = _done(after) - _done(before) - OWN_COMMANDS
@@ -92,8 +92,9 @@ class _Checked:
                 f"-P {pipeline}: {count:,} commands were acknowledged, {ok:,} ended well, and the "
                 f"log grew by {entries:,} entries; others: {others or 'none'}"
             )
-        self.acknowledged += count
-        self.largest = max(self.largest, count)
+        if keys > 1:
+            self.acknowledged += count
+            self.largest = max(self.largest, count)
         syncs = after["syncs"] - before["syncs"]
         self.per_sync.setdefault(pipeline, []).append(entries / max(syncs, 1))
         return seen
@@ -108,7 +109,7 @@ class _Checked:
         for place in self._cluster.places:
             with client_of(parse_address(place.clients, place.name)) as client:
                 counts.append(int(client.ask(b"DBSIZE")[1:]))
-        least, most = _drawn(self.largest, -5), _drawn(self.acknowledged, 5)
+        least, most = _drawn(self.largest, -5), _drawn(self.acknowledged, 5) + 1  # The one key.
         if len(set(counts)) > 1 or not least <= counts[0] <= most:
             told = ", ".join(f"{count:,}" for count in counts)
             self.wrong.append(f"the members have {told} keys, not {least:,.0f} to {most:,.0f}")
@@ -143,8 +144,10 @@ def measure_live(count: int, rounds: int, options: Options) -> Row:
         stack.callback(ours.close)
         checked = _Checked(ours)
         subjects = {
-            "ours": _Subject(lambda: checked.run(count, 1), ours.usage),
-            "ours -P 16": _Subject(lambda: checked.run(deep, PIPELINE), ours.usage),
+            "ours": _Subject(lambda: checked.run(count, 1, 1), ours.usage),
+            "ours -P 16": _Subject(lambda: checked.run(deep, PIPELINE, 1), ours.usage),
+            "ours, -r": _Subject(lambda: checked.run(count, 1), ours.usage),
+            "ours -P 16, -r": _Subject(lambda: checked.run(deep, PIPELINE), ours.usage),
         }
         subjects |= _peers(stack, count, deep)
         options.tell(f"{rounds} rounds of {', '.join(subjects)}")
@@ -171,8 +174,12 @@ def _peers(stack: ExitStack, count: int, deep: int) -> dict[str, _Subject]:
     if not Redis.absent():
         redis = Redis()
         stack.callback(redis.close)
-        for name, number, pipeline in (("Redis", count, 1), ("Redis -P 16", deep, PIPELINE)):
-            found[name] = _Subject(_by_benchmark(redis.address, number, pipeline), redis.usage)
+        for name, load in (
+            ("Redis", (count, 1, 1)),
+            ("Redis -P 16", (deep, PIPELINE, 1)),
+            ("Redis -P 16, -r", (deep, PIPELINE, KEYS)),
+        ):
+            found[name] = _Subject(_by_benchmark(redis.address, *load), redis.usage)
     if not Etcd.absent():
         etcd = Etcd()
         stack.callback(etcd.close)
@@ -188,8 +195,8 @@ def _peers(stack: ExitStack, count: int, deep: int) -> dict[str, _Subject]:
     return found
 
 
-def _by_benchmark(address: Address, count: int, pipeline: int) -> Callable[[], Seen]:
-    return lambda: redis_benchmark(address, count, pipeline)
+def _by_benchmark(address: Address, count: int, pipeline: int, keys: int) -> Callable[[], Seen]:
+    return lambda: redis_benchmark(address, count, pipeline, keys)
 
 
 def _absences() -> list[str]:
@@ -208,9 +215,14 @@ def _measures(rates: dict[str, Samples]) -> tuple[Measure, ...]:
             made.append(_beside(f"beside {words}", one, words, rates[peer], bound))
     floor = Goal("at least 100 k/s", deep.median, BATCHED_GOAL)
     made.append(Measure(what="SET -d 100 -c 50 -P 16", ours=deep, goals=(floor,)))
+    words = "one Redis, appendfsync always"
     if "Redis -P 16" in rates:
-        words = "one Redis, appendfsync always"
         made.append(_beside(f"beside {words}, -P 16", deep, words, rates["Redis -P 16"], 0.4))
+    for name in ("", " -P 16"):
+        what = f"SET -d 100 -c 50{name or ' -P 1'} -r {KEYS}"
+        found = rates.get(f"Redis{name}, -r")
+        ours, peer = rates[f"ours{name}, -r"], words if found else ""
+        made.append(Measure(what=what, ours=ours, peer=peer, theirs=found))
     return tuple(made)
 
 

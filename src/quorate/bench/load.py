@@ -42,13 +42,17 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def redis_benchmark(address: Address, count: int, pipeline: int, keys: int = KEYS) -> Seen:
-    """SET of 100 bytes by 50 clients. Raises Mistake if it cannot be run, or fails."""
+    """SET of 100 bytes by 50 clients, of one key or of keys drawn from so many.
+
+    Raises Mistake if it cannot be run, or fails.
+    """
     host, port = address
     before = _children()
     told = output_of(
         [
             "redis-benchmark", "-h", host, "-p", str(port), "-t", "set", "-d", str(len(VALUE)),
-            "-c", str(CLIENTS), "-P", str(pipeline), "-n", str(count), "-r", str(keys), "--csv",
+            "-c", str(CLIENTS), "-P", str(pipeline), "-n", str(count), "--csv",
+            *(("-r", str(keys)) if keys > 1 else ()),
         ],
         LIMIT_SECONDS,
     )  # fmt: skip
