@@ -26,7 +26,7 @@ from quorate.live.chaos.proxy import Network
 from quorate.live.reactions import REACHED, SCRIPT, Script
 from quorate.live.supervisor import Place
 from quorate.scenario.fault import Crash, Cut, Fault, Heal, Pause, Restart, Resume
-from quorate.scenario.notation import format_label
+from quorate.scenario.notation import format_label, format_node
 from quorate.scenario.system import System
 from quorate.simulate.world import World
 from quorate.trace.record import Record, Violation
@@ -66,7 +66,7 @@ def script_of(world: World, node: str) -> Script:
     for record in world.records:
         if record.node != node:
             continue
-        name = f"{node}.{record.incarnation + 1}" if record.incarnation else node
+        name = format_node(node, record.incarnation)
         for effect in record.effects:
             if isinstance(effect, SetTimer):
                 when = fired.get((record.id, effect.timer))

@@ -33,6 +33,7 @@ from quorate.live.recorder import (
     digest,
     read_recording,
 )
+from quorate.scenario.notation import format_node
 from quorate.scenario.system import System
 from quorate.simulate.judge import Judge
 from quorate.trace.encoding import from_records
@@ -428,5 +429,5 @@ def _kind(event: Event) -> Kind:
 
 
 def _address(node: NodeId, incarnation: int) -> str:
-    """As in a schedule: later incarnations are told apart. A client's id tells its own."""
-    return f"{node}.{incarnation + 1}" if incarnation and "@" not in node else str(node)
+    """As in a schedule. A client's id tells its own incarnation."""
+    return format_node(node, 0 if "@" in node else incarnation)

@@ -21,6 +21,7 @@ from quorate.live.administration import Answer
 from quorate.live.host import Host, Hosted
 from quorate.live.member import Member
 from quorate.live.recorder import INCARNATION_SHIFT
+from quorate.scenario.notation import format_node
 
 SCRIPT = "reactions.json"
 REACHED = "reached"
@@ -52,8 +53,7 @@ class ReactingHost(Host):
         self._ordinals: dict[Timer, int] = {}
 
     def _address(self, number: int, node: str) -> str:
-        incarnation = number >> INCARNATION_SHIFT
-        return f"{node}.{incarnation}" if incarnation > 1 else node
+        return format_node(node, max(0, (number >> INCARNATION_SHIFT) - 1))
 
     def _step(self, hosted: Hosted, event: Event, sender: NodeId, origin: int = 0) -> None:
         label = ""

@@ -64,6 +64,11 @@ def parse_duration(text: str) -> int:
     return -nanoseconds if sign == "-" else nanoseconds
 
 
+def format_node(node: str, incarnation: int) -> str:
+    """A node's name in labels: later incarnations, counted from 0, are told apart: `n1.2`."""
+    return f"{node}.{incarnation + 1}" if incarnation else str(node)
+
+
 def format_label(label: Label) -> str:
     """`deliver n1→n3 AppendEntries #17`."""
     return f"{label[0]} #{label[1]}"

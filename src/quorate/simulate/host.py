@@ -10,6 +10,7 @@ import msgspec
 from quorate.kernel.env import Env
 from quorate.kernel.node import Message, Node, Timer
 from quorate.kernel.values import Map, NodeId
+from quorate.scenario.notation import format_node
 from quorate.scenario.tape import Series
 from quorate.trace.record import Flight, Record
 
@@ -104,8 +105,8 @@ class Host:
 
     @property
     def address(self) -> str:
-        """The node's name in labels; later incarnations are told apart: `n1.2`."""
-        return f"{self.id}.{self.incarnation + 1}" if self.incarnation else self.id
+        """The node's name in labels."""
+        return format_node(self.id, self.incarnation)
 
     def clock(self, time: int) -> int:
         """This host's monotonic clock at a virtual time."""
