@@ -68,10 +68,10 @@ async def _deaths(
     Yields while it is dead.
     """
     crew, ways = stage.crew, stage.network.of(voter)
-    from_first = [way for way in ways if way.source in first]
-    from_second = [way for way in ways if way.source in second]
-    to_first = [way for way in ways if way.target in first]
-    to_second = [way for way in ways if way.target in second]
+    (from_first, to_first), (from_second, to_second) = (
+        ([way for way in ways if way.source in half], [way for way in ways if way.target in half])
+        for half in (first, second)
+    )
     journal = crew.data(voter) / JOURNAL
     crew.strike(voter)
     if not await crew.gone(voter):
