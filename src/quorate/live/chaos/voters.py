@@ -72,23 +72,15 @@ async def _deaths(
         ([way for way in ways if way.source in half], [way for way in ways if way.target in half])
         for half in (first, second)
     )
-    journal = crew.data(voter) / JOURNAL
     crew.strike(voter)
     if not await crew.gone(voter):
         crew.down.discard(voter)
         return
     yield
-    with _held(from_first + from_second):  # Both halves ask; the voter hears them together.
-        crew.start(voter)
-        await asyncio.gather(_is_back(stage, voter), _spoken(from_first), _spoken(from_second))
-        await asyncio.sleep(MOST_LATE)  # What they ask is due by now.
-        written = synced(journal)
-        heard = sum(way.forwarded for way in from_second)
-    while crew.is_alive(voter) and sum(way.forwarded for way in from_second) == heard:
-        await asyncio.sleep(0.001)
+    written = await _hear_both(stage, voter, from_first, from_second)
     with _held(from_second):
         asked_meanwhile = asyncio.create_task(_spoken(from_second))
-        if not await _spoken(to_first, lambda: synced(journal) > written):
+        if not await _spoken(to_first, lambda: synced(crew.data(voter) / JOURNAL) > written):
             await asked_meanwhile
             return
         crew.strike(voter)
@@ -102,6 +94,25 @@ async def _deaths(
             is_answered = await _spoken(to_second, seconds=AT_ONCE)
     if await asked_meanwhile and not is_answered:
         stage.silence = SILENCE  # Known from now on.
+
+
+async def _hear_both(
+    stage: Stage, voter: str, from_first: list[Way], from_second: list[Way]
+) -> tuple[tuple[str, int], ...]:
+    """Start the voter once both halves have asked, so that it hears them together.
+
+    How far its journal was synced before.
+    """
+    crew = stage.crew
+    with _held(from_first + from_second):
+        crew.start(voter)
+        await asyncio.gather(_is_back(stage, voter), _spoken(from_first), _spoken(from_second))
+        await asyncio.sleep(MOST_LATE)  # What they ask is due by now.
+        written = synced(crew.data(voter) / JOURNAL)
+        heard = sum(way.forwarded for way in from_second)
+    while crew.is_alive(voter) and sum(way.forwarded for way in from_second) == heard:
+        await asyncio.sleep(0.001)
+    return written
 
 
 async def _is_back(stage: Stage, voter: str) -> None:
