@@ -33,6 +33,8 @@ JOURNAL, STORED = "journal", "stored"
 """Directories of the records and of the stored values, within the member's."""
 PATIENCE = 300_000
 """Nanoseconds of a usual sync up to which it is waited for: a thread would cost as much."""
+LOOK_AGAIN = 64
+"""Of so many syncs in a thread one is waited for, to see how long they take by themselves."""
 _INCARNATION = "incarnation"
 _BASES = ("fields-0", "fields-1")
 """All durable fields as they were at a checkpoint, and as they were at the one before."""
@@ -111,6 +113,7 @@ class MemberDisk:
         if work is None:
             done()
             return
+        is_here = self._usual < PATIENCE or self.syncs.count % LOOK_AGAIN == 0
         started = perf_counter_ns()
 
         def end(error: Exception | None) -> None:
@@ -118,7 +121,8 @@ class MemberDisk:
                 raise error
             journal.end_sync()
             took = perf_counter_ns() - started
-            self._usual += (took - self._usual) // 16
+            if is_here:
+                self._usual += (took - self._usual) // 8
             self.syncs.add(took)
             self.synced(took)
             prepare = journal.preparation()
@@ -126,7 +130,7 @@ class MemberDisk:
                 Thread(target=prepare, daemon=True).start()
             done()
 
-        if self._usual < PATIENCE:
+        if is_here:
             work()
             end(None)
         else:
