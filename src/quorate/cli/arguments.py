@@ -313,6 +313,7 @@ def _up_options(parser: Parser) -> None:
     _dir_option(parser)
     parser.add_argument("--detach", action="store_true", help="leave it running, and return")
     parser.add_argument("--metrics", action="store_true", help="give each member a port for them")
+    parser.add_argument("--spans", metavar="URL", default="", help="tell this OTLP collector spans")
     parser.add_argument("--configuration", default="", help="the settings of this configuration")
     parser.add_argument("--record", choices=("all", "sample", "none"), help="default sample")
 
@@ -321,6 +322,12 @@ def _chaos_options(parser: Parser) -> None:
     parser.add_argument("name", metavar="SYSTEM", help="kv, or a NAME; NAME@MUTANT breaks it")
     parser.add_argument("--nodes", type=_count, default=0, help="number of members")
     parser.add_argument("--faults", default="all", help="all, none, or names: kill,power-cut,...")
+    parser.add_argument(
+        "--network",
+        choices=("proxies", "namespaces"),
+        default="proxies",
+        help="on the loopback, or of the kernel's (Linux); default proxies",
+    )
     parser.add_argument("--seconds", type=_positive, default=60.0, help="default 60")
     parser.add_argument("--seed", type=_whole, help="default: a fresh one")
     parser.add_argument("--clients", type=_count, default=10, help="default 10")

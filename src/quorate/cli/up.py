@@ -10,6 +10,7 @@ from quorate.cli.screen import Screen, command
 from quorate.cli.systems import SYSTEMS, system_of
 from quorate.errors import Mistake
 from quorate.live import supervisor
+from quorate.live.config import check_url
 from quorate.live.supervisor import Place
 
 REFRESH_SECONDS = 1.0
@@ -62,6 +63,9 @@ def _places(options: Namespace, directory: Path) -> list[Place]:
             settings["record"] = options.record
         if options.metrics:
             settings["metrics"] = True
+        if options.spans:
+            check_url(options.spans, "--spans")
+            settings["spans"] = options.spans
         return supervisor.create(directory, options.name, nodes, **settings)
     places = supervisor.find(directory)
     for what, wanted, there in (
@@ -73,6 +77,9 @@ def _places(options: Namespace, directory: Path) -> list[Place]:
     if options.metrics and not places[0].config.metrics:
         file = places[0].directory / supervisor.CONFIG
         raise Mistake(f'{directory} has no metrics: write metrics = "127.0.0.1:9101" in {file}')
+    if options.spans and options.spans != places[0].config.spans:
+        file = places[0].directory / supervisor.CONFIG
+        raise Mistake(f'{directory} has other spans: write spans = "{options.spans}" in {file}')
     return places
 
 

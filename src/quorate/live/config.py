@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,6 +58,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         insecure: whether to listen beyond this machine without TLS.
         password: what clients must AUTH with, if anything.
         metrics: where to serve metrics and health by HTTP; "" for nowhere.
+        spans: the URL of the collector that is told spans, by OTLP over HTTP; "" for none.
         log: how events are told on standard output: for people, or a JSON object a line.
     """
 
@@ -77,6 +79,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     insecure: bool = False
     password: str = ""
     metrics: str = ""
+    spans: str = ""
     log: Literal["text", "json"] = "text"
     tls: Tls | None = None
 
@@ -114,6 +117,8 @@ def _check(config: Config, where: str) -> None:
     for key in ("clients", "metrics"):
         if getattr(config, key):
             parse_address(getattr(config, key), f"{where}: {key}")
+    if config.spans:
+        check_url(config.spans, f"{where}: spans")
     for table in ("members", "via", "visitors"):
         for member, text in getattr(config, table).items():
             parse_address(text, f"{where}: {table}.{member}")
@@ -139,6 +144,17 @@ def parse_address(text: str, where: str) -> Address:
     if not colon or not is_port or not _HOST.fullmatch(host):
         raise Mistake(f"{where}: expected an address such as 127.0.0.1:7001, found {text!r:.80}")
     return host, int(port)
+
+
+def check_url(text: str, where: str) -> None:
+    """Raises Mistake unless it is the URL of a server."""
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or set(text) & set(" ?#") or not text.isprintable():
+        raise Mistake(f"{where}: expected a URL such as http://127.0.0.1:4318, found {text!r:.80}")
 
 
 def is_loopback(text: str) -> bool:

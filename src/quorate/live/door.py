@@ -5,12 +5,14 @@ if the front can make it one; past `WAITING` commands we stop reading until some
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
 from quorate.kernel.values import NodeId
 from quorate.live.host import Host, Hosted
+from quorate.live.spans import Arrival, Watch
 from quorate.scenario.system import Command, Conversation, Front
 from quorate.wire.resp import Failure, Parser, encode_reply
 
@@ -34,6 +36,8 @@ class Connection(asyncio.Protocol):
         self._is_busy = False
         self._is_full = False
         self._taken = 0
+        self._peer = ("", 0)
+        self._arrived = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -41,8 +45,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(encode_reply(Failure("ERR max number of clients reached")))
             self._transport.close()
             return
-        peer = transport.get_extra_info("peername") or ("", 0)
-        self._hosted, self._talk = self._door.enter(self, f"{peer[0]}:{peer[1]}")
+        host, port, *_ = self._peer = transport.get_extra_info("peername") or ("", 0)
+        self._hosted, self._talk = self._door.enter(self, f"{host}:{port}")
         self._hosted.on_complete = self._complete
         self._parser.restricted = not self._talk.is_trusted
 
@@ -54,6 +58,8 @@ class Connection(asyncio.Protocol):
             self._hosted = None
 
     def data_received(self, data: bytes) -> None:
+        if self._door.watch is not None and not self._waiting:
+            self._arrived = time.time_ns()
         self._waiting += self._parser.feed(data)
         if len(self._waiting) > WAITING and self._transport is not None:
             self._transport.pause_reading()
@@ -83,6 +89,9 @@ class Connection(asyncio.Protocol):
             operation, count = talk.take(self._waiting, self._door.host.clock.wall())
             if len(self._waiting) > WAITING >= len(self._waiting) - count:
                 transport.resume_reading()
+            if self._door.watch is not None:
+                taken = self._waiting[:count]
+                self._door.watch.arrived(Arrival(self._arrived, *self._peer[:2], taken))
             del self._waiting[:count]
             self._door.commands += count
             self._taken = count
@@ -112,6 +121,7 @@ class Door:
     Attributes:
         commands: how many commands were begun, as part of some operation.
         outcomes: how many have ended with ok, fail or info.
+        watch: who is to know of operations, so that spans come of them.
     """
 
     def __init__(self, host: Host, front: Front, member: str, incarnation: int, most: int) -> None:
@@ -120,6 +130,7 @@ class Door:
         self.outcomes: Counter[str] = Counter()
         self.connections: set[Connection] = set()
         self.peers: tuple[NodeId, ...] = ()
+        self.watch: Watch | None = None
         self.soon: Callable[[Callable[[], None]], Any] = lambda call: call()
         self._front = front
         self._name = f"{member}.{incarnation}"
@@ -141,6 +152,8 @@ class Door:
         """A connection has ended."""
         self.connections.discard(connection)
         self.host.remove(hosted)
+        if self.watch is not None:
+            self.watch.left(hosted.env.id)
 
 
 def member_of(id: NodeId) -> str:

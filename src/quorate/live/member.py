@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from quorate.live.door import Connection, Door, member_of
 from quorate.live.frames import ANSWER, ASK, MESSAGE, Frame
 from quorate.live.host import Host, Hosted
 from quorate.live.links import Inbound, Link, own_hello
-from quorate.live.log import Log
+from quorate.live.log import Fact, Level, Log
 from quorate.live.metrics import MetricsServer
 from quorate.live.recorder import (
     INCARNATION_SHIFT,
@@ -38,6 +39,7 @@ from quorate.live.recorder import (
     Head,
     SampleRecorder,
 )
+from quorate.live.spans import Spans, Watch
 from quorate.live.storage.files import RealFiles, StorageFailed
 from quorate.live.telemetry import Telemetry
 from quorate.scenario.system import System
@@ -81,6 +83,8 @@ class Member:
         door: its clients.
         heard: how many frames have come from each member.
         stopped: resolved when the member is to end: with why, if that is no good reason.
+        spans: tells what it does to a collector, once it runs, if it is to.
+        began: when it began to recover, by the performance counter.
     """
 
     host_kind: ClassVar[type[Host]] = Host
@@ -90,6 +94,7 @@ class Member:
 
         Raises Mistake or StorageFailed.
         """
+        self.began = time.perf_counter_ns()
         base = path.parent
         self.config = config
         self.path = path
@@ -118,6 +123,7 @@ class Member:
         self._administration = Administration(self)
         self._inbound: WeakSet[Inbound] = WeakSet()
         self.heard: Counter[str] = Counter()
+        self.spans: Spans | None = None
         self.telemetry = Telemetry(self)
 
     def _recorder(self) -> FullRecorder | SampleRecorder | None:
@@ -154,11 +160,13 @@ class Member:
             if self.config.metrics:
                 metrics = MetricsServer(self, parse_address(self.config.metrics, "metrics"))
                 ending.callback(metrics.close)
+            if self.config.spans:
+                self.spans = self._tell_spans(loop)
             servers = await self._listen(loop)
             self.begin()
             # asyncio's own transports are circular; those of uvloop are not.
             is_circular = isinstance(loop, asyncio.BaseEventLoop)
-            quiet_collector(self.system.makes_cycles or is_circular)
+            quiet_collector(self.system.makes_cycles or is_circular or self.spans is not None)
             sys.setswitchinterval(SWITCH_SECONDS)
             self.telemetry.start(loop)
             ending.callback(self.telemetry.stop)
@@ -176,6 +184,28 @@ class Member:
             if self.recorder is not None:
                 self.recorder.close()
             self.disk.close()
+            if self.spans is not None:
+                self.spans.close()
+
+    def _tell_spans(self, loop: asyncio.AbstractEventLoop) -> Spans:
+        config, incarnation = self.config, self.disk.incarnation
+
+        def tell(event: str, level: Level = "info", **facts: Fact) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop has ended.
+                loop.call_soon_threadsafe(lambda: self.log.tell(event, level, **facts))
+
+        about: dict[str, str | int | bool] = {
+            "service.name": "quorate",
+            "service.version": __version__,
+            "service.instance.id": f"{config.cluster}/{config.member}",
+            "quorate.cluster": config.cluster,
+            "quorate.member": config.member,
+            "quorate.incarnation": incarnation,
+        }
+        spans = Spans(config.spans, about, tell)
+        watch = Watch(spans, self.recorder, config.cluster, self.server, self.role)
+        self.host.recorder = self.door.watch = watch
+        return spans
 
     def begin(self) -> None:
         """Begin the server's incarnation."""

@@ -197,6 +197,9 @@ def _work(member: "Member") -> Iterator[Any]:
     yield _counter("commands_begun", "Commands that were begun.", door.commands)
     yield _gauge("client_connections", "Open connections of clients.", len(door.connections))
     yield _counter("steps", "Handlers that were run.", status["steps"])
+    spans = {"sent": 0, "lost": 0, **status["spans"]}
+    yield _counter("spans", "Spans for a collector: those that it took, and those that it did not.",
+                   [({"outcome": name}, count) for name, count in spans.items()])  # fmt: skip
     checked = getattr(member.recorder, "checked", None)
     if checked is not None:
         yield _counter("checked_steps", "Steps that were run twice, and compared.", checked)

@@ -51,6 +51,9 @@ class Telemetry:
         disk.synced, disk.kept = self._synced, self._kept
         gc.callbacks.append(self._collected)
         self._turned = time.monotonic()
+        spans = self._member.spans
+        if spans is not None and disk.incarnation > 1:
+            spans.took("recovery", time.perf_counter_ns() - self._member.began)
 
         def tick() -> None:
             before, self._turned = self._turned, time.monotonic()
@@ -83,6 +86,8 @@ class Telemetry:
         if now[0] != role:
             self.became[now[0]] += 1
             self._member.log.tell("role", now=now[0], was=role, term=now[2])
+            if self._member.spans is not None:
+                self._member.spans.became(now[0], role, now[2])
         elif now[1] != leader:
             self._member.log.tell("leader", now=now[1], was=leader, term=now[2])
 
@@ -101,9 +106,13 @@ class Telemetry:
     def _synced(self, nanoseconds: int) -> None:
         if nanoseconds > SLOW_SYNC:
             self._member.log.tell("slow sync", "warning", seconds=nanoseconds / 1e9)
+            if self._member.spans is not None:
+                self._member.spans.took("slow sync", nanoseconds)
 
     def _kept(self, name: str, nanoseconds: int) -> None:
         self._member.log.tell("stored", name=name, seconds=nanoseconds / 1e9)
+        if self._member.spans is not None:
+            self._member.spans.took("store", nanoseconds, name=name)
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":
@@ -143,6 +152,7 @@ class Telemetry:
     def facts(self) -> dict[str, Any]:
         """What the status tells of all this."""
         disk, usage = self._member.disk, time.process_time()
+        spans = self._member.spans
         return {
             "ready": not self.unready(),
             "outcomes": dict(self._member.door.outcomes),
@@ -154,4 +164,5 @@ class Telemetry:
                 "delay": self.delays.longest / 1e6,
                 "store": disk.stores.longest / 1e6,
             },
+            "spans": {"sent": spans.sent, "lost": spans.lost} if spans else {},
         }
