@@ -69,6 +69,8 @@ class _Together:
         self._reports: list[Report] = []
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
+        everybody = range(jobs)
+        self._ways = [(s, t) for s in everybody for t in everybody if s != t]
         share = _divided(how, jobs)
         context = get_context("spawn")
         for me in range(jobs):
@@ -95,14 +97,12 @@ class _Together:
 
     def _level(self) -> None:
         """What each asks is carried to the arbiters, and their answers back, unopened."""
-        asked = [[pipe.recv_bytes() for _ in self._pipes] for pipe in self._pipes]
-        for arbiter, pipe in enumerate(self._pipes):
-            for asks in asked:
-                pipe.send_bytes(asks[arbiter])
-        answers = [[pipe.recv_bytes() for _ in self._pipes] for pipe in self._pipes]
-        for process, pipe in enumerate(self._pipes):
-            for answer in answers:
-                pipe.send_bytes(answer[process])
+        for _ in ("questions", "answers"):
+            told = {
+                (source, target): self._pipes[source].recv_bytes() for source, target in self._ways
+            }
+            for (_, target), data in told.items():
+                self._pipes[target].send_bytes(data)
         self._gather()
 
     def _gather(self) -> None:
@@ -173,16 +173,20 @@ def _work(pipe: Connection, load: Load, how: How, me: int, jobs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Whoever started us ends us.
     try:
         share = Share(make_ready(load(), how), how.limits, me, jobs)
+        all_ = range(jobs)
+        others = [one for one in all_ if one != me]
         with collector_at_rest():
             share.sow()
             pipe.send(share.report())
             while True:
-                for asks in share.expand():
-                    pipe.send_bytes(pickle.dumps(asks))
-                asked = [pickle.loads(pipe.recv_bytes()) for _ in range(jobs)]
-                for answer in share.arbitrate(asked):
-                    pipe.send_bytes(answer)
-                share.claim([pipe.recv_bytes() for _ in range(jobs)])
+                asks = share.expand()
+                for you in others:
+                    pipe.send_bytes(pickle.dumps(asks[you]))
+                asks = [asks[me] if one == me else pickle.loads(pipe.recv_bytes()) for one in all_]
+                answers = share.arbitrate(asks)
+                for you in others:
+                    pipe.send_bytes(answers[you])
+                share.claim([answers[me] if one == me else pipe.recv_bytes() for one in all_])
                 pipe.send(share.report())
     except (EOFError, BrokenPipeError):
         return
