@@ -166,7 +166,7 @@ class Member:
             self.begin()
             # asyncio's own transports are circular; those of uvloop are not.
             is_circular = isinstance(loop, asyncio.BaseEventLoop)
-            quiet_collector(self.system.makes_cycles or is_circular or self.spans is not None)
+            quiet_collector(self.system.makes_cycles or is_circular)
             sys.setswitchinterval(SWITCH_SECONDS)
             self.telemetry.start(loop)
             ending.callback(self.telemetry.stop)

@@ -10,6 +10,7 @@ Steps are seen as a `Recorder` sees them, once they have run. A thread of the li
 it cannot send is counted, and forgotten.
 """
 
+import gc
 import logging
 import os
 import re
@@ -213,9 +214,14 @@ class _Sender(logging.Handler):
     def export(self, spans: Sequence[Any]) -> Any:
         """Send them, in the library's thread. However long that takes, nobody waits for it."""
         self.taken += len(spans)
+        is_quiet = not gc.isenabled()
+        if is_quiet:
+            gc.freeze()  # So that a collection looks at no more than what is made from here on.
         result = self._exporter.export(spans)
         if result.name != "SUCCESS":
             self.lost += len(spans)
+            if is_quiet:
+                gc.collect(0)  # Errors and their frames refer to each other: a leak otherwise.
         else:
             self.sent += len(spans)
             if self.trouble:
@@ -300,14 +306,22 @@ class _Operation(msgspec.Struct):
 
 
 class _Served(msgspec.Struct):
-    """A request of a sampled operation, at the server; `origin` is the step that sent it."""
+    """A request of a sampled operation, at the server.
+
+    Attributes:
+        origin: the step that sent it.
+        appended: the step that appended an entry for it, while that is not on the disk; else 0.
+        answered: the step that answered it, while that waits for the disk; else 0.
+    """
 
     trace: int
     origin: int
-    number: int
     begun: int
     facts: dict[str, Fact]
-    moments: list[Moment]
+    moments: list[Moment] = []
+    appended: int = 0
+    answered: int = 0
+    answer: str = "none"
 
 
 class Watch:
@@ -326,6 +340,7 @@ class Watch:
         self._inner = inner
         self._cluster = cluster
         self._server = server
+        self._here = f"@{server.env.id}."
         self._role = role
         self._arrival: Arrival | None = None
         self._operations: dict[NodeId, _Operation] = {}
@@ -354,11 +369,15 @@ class Watch:
         """The disk holds all steps up to number `reach`."""
         if self._inner is not None:
             self._inner.synced(reach)
-        if self._served:
-            now = time.time_ns()
-            for served in self._served.values():
-                if len(served.moments) == 1 and served.number <= reach:
-                    served.moments.append(("synced", now))
+        if not self._served:
+            return
+        now, unsynced = time.time_ns(), self._server.unsynced
+        for key, served in tuple(self._served.items()):
+            if 0 < served.appended <= reach:
+                served.appended = 0
+                served.moments.append(("synced", now))
+            if served.answered and not 0 < unsynced <= served.answered:  # As the host releases.
+                self._answer(key, now)
 
     def stepped(
         self,
@@ -380,7 +399,7 @@ class Watch:
         if self._operations and hosted.env.id in self._operations:
             self._follow(hosted, number, event)
         elif self._served and hosted is self._server:
-            self._look_for_answers(hosted)
+            self._look_for_answers(hosted, number)
 
     def _begin(self, hosted: Hosted, number: int, before: Node) -> None:
         arrival, self._arrival = self._arrival, None
@@ -460,38 +479,50 @@ class Watch:
             key, oldest = next(iter(self._served.items()))
             if oldest.begun > now - UNANSWERED:
                 break
-            self._answer(key, "none", oldest.begun + UNANSWERED)
-        trace = self._trace(client, request.number)
-        if not self._spans.samples(trace):
+            self._answer(key, now)
+        if self._here in client:  # Then `_begin` has looked, if it was a client's.
+            operation = self._operations.get(client)
+            trace = operation.trace if operation else 0
+        else:
+            trace = self._trace(client, request.number)
+            trace = trace if self._spans.samples(trace) else 0
+        if not trace:
             return
         facts: dict[str, Fact] = {
             "quorate.member": str(hosted.env.id),
             "quorate.role": self._role(),
         }
-        moments: list[Moment] = []
+        served = self._served[client, request.number] = _Served(trace, origin, now, facts)
         index = getattr(hosted.node, "last_index", None)
         if index != getattr(before, "last_index", None) and isinstance(index, int):
             facts["quorate.entry"] = index
-            moments.append(("appended", now))
-        key = client, request.number
-        self._served[key] = _Served(trace, origin, number, now, facts, moments)
+            served.appended = number
+            served.moments.append(("appended", now))
 
-    def _look_for_answers(self, hosted: Hosted) -> None:
+    def _look_for_answers(self, hosted: Hosted, number: int) -> None:
         for effect in hosted.env.effects:
             if type(effect) is Send and type(effect.message) in (Response, Redirect):
                 message: Any = effect.message
-                key = effect.to[0], message.number
-                if key in self._served:
-                    self._answer(key, type(message).__name__.lower(), time.time_ns())
+                key, now = (effect.to[0], message.number), time.time_ns()
+                served = self._served.get(key)
+                if served is None:
+                    continue
+                served.answer = type(message).__name__.lower()
+                if hosted.unsynced or hosted.is_syncing:
+                    served.answered = number
+                    served.moments.append(("answered", now))
+                else:
+                    self._answer(key, now)
 
-    def _answer(self, key: tuple[NodeId, int], answer: str, now: int) -> None:
+    def _answer(self, key: tuple[NodeId, int], now: int) -> None:
+        """The answer leaves now; or none will."""
         client, served = key[0], self._served.pop(key)
         self._spans.tell(
             Span(
                 name="serve",
                 begun=served.begun,
                 ended=now,
-                facts={**served.facts, "quorate.answer": answer},
+                facts={**served.facts, "quorate.answer": served.answer},
                 kind="SERVER",
                 trace=served.trace,
                 parent=self._id(client, served.origin),
