@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,3 +136,13 @@ def test_a_directory_without_a_cluster_is_told(
 ) -> None:
     assert main(["status", "--dir", str(tmp_path)]) == 3
     assert "holds no cluster" in capsys.readouterr().err
+
+
+def test_a_detached_cluster_stays_up_though_nobody_reads(tmp_path: Path) -> None:
+    words = ["up", "raft", "--nodes", "1", "--dir", str(tmp_path / "c"), "--detach"]
+    command = [sys.executable, "-m", "quorate.cli.main", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait(60)
+    assert supervisor.stop(supervisor.find(tmp_path / "c")) == ["n1"]

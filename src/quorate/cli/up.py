@@ -31,16 +31,22 @@ def _up(options: Namespace, screen: Screen) -> int:
             supervisor.start(place)
             started.append(place)
         facts = supervisor.await_ready(places)
-        screen.json(_summary(places, facts))
-        for place, fact in zip(places, facts, strict=True):
-            screen.say("  ".join(_at(place, fact)))
-        if options.detach:
-            screen.say(command("status", "--dir", str(directory)), "bold")
-            return 0
-        return _watch(places, screen)
+        if not options.detach:
+            _tell(places, facts, screen)
+            return _watch(places, screen)
     except BaseException:
         supervisor.stop(started)
         raise
+    # From here on the cluster stays up, also if nobody reads what we say.
+    _tell(places, facts, screen)
+    screen.say(command("status", "--dir", str(directory)), "bold")
+    return 0
+
+
+def _tell(places: list[Place], facts: list[dict[str, Any]], screen: Screen) -> None:
+    screen.json(_summary(places, facts))
+    for place, fact in zip(places, facts, strict=True):
+        screen.say("  ".join(_at(place, fact)))
 
 
 def _at(place: Place, fact: dict[str, Any]) -> tuple[str, ...]:
