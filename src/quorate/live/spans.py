@@ -73,11 +73,7 @@ class Span(msgspec.Struct, kw_only=True):
 
 
 class Spans:
-    """Tells a member's spans to a collector.
-
-    Attributes:
-        sent, lost: how many spans the collector has taken, and how many it has not.
-    """
+    """Tells a member's spans to a collector."""
 
     def __init__(self, url: str, about: dict[str, Fact], tell: Callable[..., None]) -> None:
         """Send to the collector at `url`; `about` says whose spans they are.
@@ -217,26 +213,33 @@ class _Sender(logging.Handler):
         is_quiet = not gc.isenabled()
         if is_quiet:
             gc.freeze()  # So that a collection looks at no more than what is made from here on.
-        result = self._exporter.export(spans)
-        if result.name != "SUCCESS":
-            self.lost += len(spans)
-            if is_quiet:
-                gc.collect(0)  # Errors and their frames refer to each other: a leak otherwise.
-        else:
+        result: Any = None
+        try:
+            result = self._exporter.export(spans)
+        except Exception as error:  # Some versions let those of the network through.
+            self._complain(one_line(error))
+        if result is not None and result.name == "SUCCESS":
             self.sent += len(spans)
             if self.trouble:
                 self.trouble = ""
                 self._tell("spans arrive again", lost=self.lost)
+        else:
+            self.lost += len(spans)
+            if is_quiet:
+                gc.collect(0)  # Errors and their frames refer to each other: a leak otherwise.
         return result
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The library complains: told once for as long as spans do not arrive."""
+        """The library complains."""
         why = one_line(Exception(record.getMessage()))
-        if self._is_over:
-            return
-        if not record.name.startswith("opentelemetry.exporter"):
+        if record.name.startswith("opentelemetry.exporter"):
+            self._complain(why)
+        elif not self._is_over:
             self._tell("spans", "warning", why=why)
-        elif not self.trouble:
+
+    def _complain(self, why: str) -> None:
+        """Told once for as long as spans do not arrive."""
+        if not self.trouble and not self._is_over:
             self.trouble = why
             self._tell("spans do not arrive", "warning", why=why)
 
