@@ -4,7 +4,9 @@ import asyncio
 import shutil
 import tempfile
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from quorate.check import write_history
 from quorate.cli.aim import fresh_seed
@@ -15,11 +17,17 @@ from quorate.errors import Mistake
 from quorate.explore.report import history_trace
 from quorate.live.chaos.dialect import Dialect, RedisDialect, WordsDialect
 from quorate.live.chaos.nemesis import KINDS, Struck, tolerated
+from quorate.live.chaos.network import Network
 from quorate.live.chaos.report import Report
-from quorate.live.chaos.run import Plan, Run
+from quorate.live.chaos.run import NETWORKS, Plan, Run, member_names
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.system import System
 from quorate.verdict import Verdict
+
+LINKS = {
+    "proxies": "proxies on the loopback",
+    "namespaces": "a namespace for each member, and the kernel's filter between them",
+}
 
 
 def main(options: Namespace) -> int:
@@ -27,11 +35,13 @@ def main(options: Namespace) -> int:
     screen = Screen(options.json)
     system = system_of(options.name)
     nodes = options.nodes or system.scenario.nodes
+    dialect = _dialect(options.name, system)
+    seed = fresh_seed() if options.seed is None else options.seed
     kinds = parse_kinds(options.faults, system.scenario)
     if nodes < 2 and kinds:
         raise Mistake("one member alone survives no fault: --nodes 3, or --faults none")
-    seed = fresh_seed() if options.seed is None else options.seed
-    dialect = _dialect(options.name, system)
+    network = NETWORKS[options.network](member_names(nodes), seed)
+    kinds = playable(kinds, network, is_all=options.faults == "all")
     directory = Path(options.dir) if options.dir else Path(tempfile.mkdtemp(prefix="quorate-"))
     plan = Plan(
         system=options.name,
@@ -54,7 +64,7 @@ def main(options: Namespace) -> int:
             def tell(struck: Struck) -> None:
                 bar(0, f"{struck.at:.1f} s {struck.kind}: {struck.words[:60]}")
 
-            report = asyncio.run(Run(plan, tell).play())
+            report = asyncio.run(Run(plan, tell, network).play())
         is_kept = bool(options.dir) or report.verdict is not Verdict.PASS
     finally:
         if not is_kept:
@@ -81,6 +91,18 @@ def parse_kinds(text: str, scenario: Scenario) -> tuple[str, ...]:
     return names
 
 
+def playable(kinds: tuple[str, ...], network: Network[Any], is_all: bool) -> tuple[str, ...]:
+    """Those of the kinds that the network can play: all of them, or `is_all`. Raises Mistake."""
+    able = tuple(kind for kind in kinds if kind not in network.unable)
+    if not is_all and able != kinds:
+        (name, *_) = (kind for kind in kinds if kind in network.unable)
+        known = ", ".join(kind for kind in KINDS if kind not in network.unable)
+        raise Mistake(
+            f"--network {network.name} has no {name}: {network.unable[name]}; has {known}"
+        )
+    return able
+
+
 def _dialect(name: str, system: System) -> Dialect:
     if name.partition("@")[0] in SYSTEMS:
         return RedisDialect()
@@ -92,6 +114,8 @@ def _again(options: Namespace, report: Report) -> str:
     words = ["chaos", report.system, "--nodes", str(report.nodes), "--faults", options.faults]
     words += ["--seconds", f"{options.seconds:g}", "--seed", str(report.seed)]
     words += ["--clients", str(report.clients), "--rate", str(options.rate)]
+    if report.network != "proxies":
+        words += ["--network", report.network]
     if options.configuration:
         words += ["--configuration", options.configuration]
     return command(*words)
@@ -108,7 +132,8 @@ def _finish(options: Namespace, screen: Screen, report: Report, kept: str) -> No
     if options.html:
         trace = history_trace(report.history, reasons, report.verdict)
         screen.say(f"page     {write_page(options.html, trace)}")
-    _say(screen, report)
+    left_out = dict(report.unable) if options.faults == "all" else {}
+    _say(screen, report, left_out)
     if kept:
         screen.say(f"kept     {kept}")
     if kept and options.record == "all":
@@ -132,7 +157,9 @@ def _finish(options: Namespace, screen: Screen, report: Report, kept: str) -> No
             "strokes": report.struck,
             "leaders": report.leaders,
             "unsynced bytes dropped": report.dropped,
-            "frames": report.frames,
+            "network": report.network,
+            "left out": left_out,
+            "frames": dict(report.frames),
             "explanation": reasons.render() if reasons else None,
             "directory": kept or None,
             "again": again,
@@ -140,7 +167,7 @@ def _finish(options: Namespace, screen: Screen, report: Report, kept: str) -> No
     )
 
 
-def _say(screen: Screen, report: Report) -> None:
+def _say(screen: Screen, report: Report, left_out: Mapping[str, str]) -> None:
     screen.say(f"verdict  {report.verdict.value}", "bold")
     for reason in report.reasons:
         screen.say(f"         {reason}")
@@ -151,5 +178,7 @@ def _say(screen: Screen, report: Report) -> None:
     screen.say(f"clients  {in_words(report.operations)}")
     for kind, count in sorted(report.injected.items()):
         screen.say(f"faults   {kind}: {count} injected, {report.bit.get(kind, 0)} bit")
-    screen.say(f"links    proxies on the loopback; {in_words(report.frames)}")
+    for kind, why in left_out.items():
+        screen.say(f"without  {kind}: {why}")
+    screen.say(f"links    {LINKS[report.network]}; {in_words(report.frames)}")
     screen.say(f"also     {report.leaders} leaders; {report.dropped:,} unsynced bytes dropped")

@@ -22,7 +22,7 @@ from quorate.kernel.env import SetTimer
 from quorate.kernel.node import Invoke, Operation
 from quorate.live import supervisor
 from quorate.live.chaos.dialect import Broken, WordsDialect, encode_command, read_reply
-from quorate.live.chaos.proxy import Network
+from quorate.live.chaos.proxy import Proxies
 from quorate.live.reactions import REACHED, SCRIPT, Script
 from quorate.live.supervisor import Place
 from quorate.scenario.fault import Crash, Cut, Fault, Heal, Pause, Restart, Resume
@@ -88,7 +88,7 @@ class Stage:
         self._directory = directory
         self._name = replayed.schedule.scenario
         self._result = Reacted()
-        self._network = Network([str(id) for id in world.servers], 0)
+        self._network = Proxies([str(id) for id in world.servers], 0)
         self._faults = {format_label(label): list(f) for label, f in world.tape.faults().items()}
         self._result.planned = sum(map(len, self._faults.values()))
         self._places: dict[str, Place] = {}

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from quorate.live.chaos import crew
 from quorate.live.chaos.clients import Client, Ledger
 from quorate.live.chaos.dialect import RedisDialect, WordsDialect
 from quorate.live.chaos.nemesis import KINDS
+from quorate.live.chaos.network import Network
 from quorate.live.chaos.proxy import Way
 from quorate.live.chaos.report import Report, judge
 from quorate.live.chaos.run import Plan, Run
@@ -34,6 +36,7 @@ def play(
     system: str = "raft",
     nodes: int = 3,
     seed: int = 1,
+    network: Network[Any] | None = None,
 ) -> Report:
     """One run."""
 
@@ -47,7 +50,7 @@ def play(
             directory=directory / "cluster",
             dialect=RedisDialect() if system.startswith("kv") else WordsDialect(),
         )
-        one = Run(plan)
+        one = Run(plan, network=network)
         one.tamper = tamper
         return await one.play()
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from quorate.kernel.values import NodeId
-from quorate.live.chaos.proxy import Network, Way
+from quorate.live.chaos.proxy import Proxies, Way
 from quorate.live.frames import HELLO, MESSAGE, Unframer, frame, frame_head, route_bytes
 
 ROUTE = route_bytes("n1", "n2")
@@ -45,7 +45,7 @@ class Bench:
     """One way, with a source and a target."""
 
     def __init__(self) -> None:
-        self.network = Network(("n1", "n2"), 7)
+        self.network = Proxies(("n1", "n2"), 7)
         self.way: Way = self.network.ways["n1", "n2"]
         self.got: list[int] = []
         self.targets: list[Target] = []

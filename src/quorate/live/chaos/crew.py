@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,23 @@ class Crew:
         signal: how a process is signalled.
     """
 
-    def __init__(self, places: list[Place]) -> None:
+    def __init__(
+        self,
+        places: list[Place],
+        inside: Callable[[str], AbstractContextManager[object]] = lambda name: nullcontext(),
+    ) -> None:
+        """`inside` is the context in which a member's processes are started."""
         self.places = {place.name: place for place in places}
         self.down: set[str] = set(self.places)
         self.signal: Callable[[int, int], None] = os.kill
+        self._inside = inside
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._spares: dict[str, list[subprocess.Popen[bytes]]] = {name: [] for name in self.places}
 
     def _spawn(self, name: str) -> "subprocess.Popen[bytes]":
         directory = self.places[name].directory
         command = [sys.executable, "-m", "quorate.cli.main", "node", "--leash", "--config"]
-        with (directory / LOG).open("ab") as log:
+        with (directory / LOG).open("ab") as log, self._inside(name):
             return subprocess.Popen(
                 [*command, str(directory / CONFIG)],
                 stdin=subprocess.PIPE,

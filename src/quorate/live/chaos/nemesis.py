@@ -151,7 +151,8 @@ class Nemesis:
     async def _strike(self, kind: str, label: str, over: asyncio.Event) -> None:
         draw = Draw(self._seed, f"stroke {label}")
         choices = {**HEAVY, **LIGHT}[kind]
-        stroke = draw.of(choices if len(self._stage.names) > 2 else choices[:1])
+        is_rich = len(self._stage.names) > 2 and self._stage.network.knows_frames
+        stroke = draw.of(choices if is_rich else choices[:1])
         if draw.chance(75):  # Else strike while it has not recovered from the last one.
             await self._stage.ledger.acknowledged(RECOVERY_SECONDS)
         at = self._elapsed()

@@ -6,25 +6,23 @@ way has taken in it delivers in order, as TCP does, even if its sender dies mean
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from typing import Literal, cast
+from typing import Unpack, cast
 
 import msgspec
 
+from quorate.live.chaos.network import CALM, Block, Condition, Network
 from quorate.live.config import Address, parse_address, write_config
 from quorate.live.frames import MESSAGE, frame_head, route_bytes
 from quorate.live.supervisor import CONFIG, Place
 from quorate.scenario.conditions import Dice
 
-Block = Literal["", "drop", "hold", "reset"]
-"""What a way that is cut does with frames: nothing, forget them, keep them until it heals, or
-break the connection and accept no other."""
-
 MOST_HELD = 32 << 20
 """Bytes that a way holds; past them it stops reading, and the sender's own buffers fill."""
 REDIAL_SECONDS = 0.01
 _CHANCE = 1 << 32
+_COUNTED = ("arrived", "forwarded", "cut", "lost", "doubled", "late", "refused")
 _ROUTE_AT = len(frame_head(MESSAGE, b"", b""))
 
 
@@ -63,7 +61,7 @@ class Way:
 
     def calm(self) -> None:
         """Be a plain wire again."""
-        self.set(block="", delay=(0.0, 0.0), loss=0.0, doubling=0.0, bandwidth=0, outlasts=False)
+        self.set(**CALM, outlasts=False)
 
     def set(
         self,
@@ -342,14 +340,19 @@ class _Outlet(asyncio.Protocol):
         self._inlet.lost_target()
 
 
-class Network:
-    """All ways of a cluster."""
+class Proxies(Network[Way]):
+    """All ways of a cluster, as proxies in this process."""
+
+    name = "proxies"
+    blocks = ("drop", "hold", "reset")
+    knows_frames = True
 
     def __init__(self, names: Iterable[str], seed: int) -> None:
         names = tuple(names)
         self.ways = {
             (a, b): Way(a, b, Dice(seed, f"way {a} {b}")) for a in names for b in names if a != b
         }
+        self.unable = {}
 
     async def listen(self) -> dict[str, dict[str, str]]:
         """Accept connections; for each member, where it has to dial each other one."""
@@ -359,7 +362,6 @@ class Network:
         return via
 
     async def stand_between(self, places: Iterable[Place]) -> list[Place]:
-        """Let members that have not started yet dial each other through here."""
         via = await self.listen()
         between = []
         for place in places:
@@ -371,25 +373,18 @@ class Network:
                     way.address = parse_address(config.members[target], target)
         return between
 
+    def set(self, ways: Iterable[Way], **what: Unpack[Condition]) -> None:
+        for way in ways:
+            way.set(**what)
+
     def calm(self) -> None:
-        """Heal everything."""
         for way in self.ways.values():
             way.calm()
 
-    def of(self, *names: str) -> list[Way]:
-        """The ways from or to these members."""
-        return [way for ends, way in self.ways.items() if {*ends} & {*names}]
-
-    def between(self, some: Iterable[str], others: Iterable[str]) -> list[Way]:
-        """The ways between two groups, in both directions."""
-        first, second = {*some}, {*others}
-        return [
-            way
-            for (a, b), way in self.ways.items()
-            if (a in first and b in second) or (a in second and b in first)
-        ]
+    def counted(self, ways: Iterable[Way]) -> Counter[str]:
+        ways = tuple(ways)
+        return Counter({name: sum(getattr(way, name) for way in ways) for name in _COUNTED})
 
     def close(self) -> None:
-        """Let all connections go."""
         for way in self.ways.values():
             way.close()

@@ -23,7 +23,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         struck: each of them.
         leaders: how many leaders there were.
         dropped: unsynced bytes that power cuts took.
-        frames: what the links did with frames.
+        network: by its name.
+        unable: kinds of faults that it cannot play, and why.
+        frames: what its links did with frames.
         history: what the clients saw.
         explanation: why that is not linearizable, if it is not.
         steps: of the checker.
@@ -42,6 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     struck: Sequence[Struck]
     leaders: int
     dropped: int
+    network: str
+    unable: Mapping[str, str]
     frames: Mapping[str, int]
     history: History
     explanation: Explanation | None

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,14 +16,23 @@ from quorate.live import supervisor
 from quorate.live.chaos.clients import Client, Ledger
 from quorate.live.chaos.crew import Crew, Ended
 from quorate.live.chaos.dialect import Dialect
+from quorate.live.chaos.namespaces import Namespaces
 from quorate.live.chaos.nemesis import Nemesis, Struck
-from quorate.live.chaos.proxy import Network
+from quorate.live.chaos.network import Network
+from quorate.live.chaos.proxy import Proxies
 from quorate.live.chaos.report import LEAST_OPERATIONS, Report, judge
 from quorate.live.chaos.strokes import Stage
 from quorate.live.supervisor import Place
 
 READ_SECONDS = 30.0
 """How long after the heal every key must have been read."""
+
+
+NETWORKS: Mapping[str, Callable[[Sequence[str], int], Network[Any]]] = {
+    "proxies": Proxies,
+    "namespaces": Namespaces,
+}
+"""Of whose make the network of a cluster can be: each for members' names, and a seed."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,21 +72,27 @@ class Run:
         stage: what is struck, once the cluster is up.
     """
 
-    def __init__(self, plan: Plan, tell: Tell = lambda struck: None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        tell: Tell = lambda struck: None,
+        network: Network[Any] | None = None,
+    ) -> None:
+        """`network` is closed at the end; proxies, unless it is given."""
         self.plan = plan
         self.ledger = Ledger()
         self.stage: Stage
         self.tamper: Callable[[Run], None] = lambda run: None
         self._tell = tell
+        self._network = network or Proxies(member_names(plan.nodes), plan.seed)
         self._over = asyncio.Event()
         self._is_interrupted = False
 
     async def play(self) -> Report:
         """Run it all. Raises Mistake if the cluster does not even start."""
-        plan = self.plan
-        network = Network([f"n{index + 1}" for index in range(plan.nodes)], plan.seed)
+        plan, network = self.plan, self._network
         try:
-            crew = Crew(await _cluster(plan, network))
+            crew = Crew(await _cluster(plan, network), network.inside)
             try:
                 most = (plan.nodes - 1) // 2 if plan.most is None else plan.most
                 return await self._on(Stage(crew, network, self.ledger, most))
@@ -152,8 +168,7 @@ class Run:
         verdict, reasons = judge(
             result, plan.kinds, nemesis.bit, least, nemesis.broke, unread, self._is_interrupted
         )
-        ways = self.stage.network.ways.values()
-        counted = ("arrived", "forwarded", "cut", "lost", "doubled", "late", "refused")
+        network = self.stage.network
         return Report(
             system=plan.system,
             nodes=plan.nodes,
@@ -168,14 +183,21 @@ class Run:
             struck=nemesis.struck,
             leaders=len(nemesis.leaders),
             dropped=self.stage.dropped,
-            frames={name: sum(getattr(way, name) for way in ways) for name in counted},
+            network=network.name,
+            unable=network.unable,
+            frames=network.counted(network.ways.values()),
             history=history,
             explanation=result.explanation,
             steps=result.steps,
         )
 
 
-async def _cluster(plan: Plan, network: Network) -> list[Place]:
+def member_names(nodes: int) -> list[str]:
+    """What the members of a cluster of this size are called."""
+    return [f"n{index + 1}" for index in range(nodes)]
+
+
+async def _cluster(plan: Plan, network: Network[Any]) -> list[Place]:
     """The directory of a fresh cluster, whose members dial each other through the network."""
     if supervisor.exists(plan.directory):
         raise Mistake(f"{plan.directory} holds a cluster; chaos wants a fresh one")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from quorate.errors import Mistake
 from quorate.live.chaos.clients import Ledger
 from quorate.live.chaos.crew import Crew
-from quorate.live.chaos.proxy import Block, Network, Way
+from quorate.live.chaos.network import Block, Network, Way
 from quorate.live.disk import JOURNAL, STORED
 from quorate.live.operator import Unreachable
 from quorate.live.storage.offsets import OFFSETS, Extent, extents
@@ -78,7 +78,7 @@ class Stage:
         silence: seconds for which voters do not vote after a restart, as far as is known.
     """
 
-    def __init__(self, crew: Crew, network: Network, ledger: Ledger, most: int) -> None:
+    def __init__(self, crew: Crew, network: Network[Any], ledger: Ledger, most: int) -> None:
         self.crew = crew
         self.network = network
         self.ledger = ledger
@@ -335,33 +335,33 @@ def _moved(first: dict[str, Any], last: dict[str, Any], rate: int, step: int) ->
 
 # The network
 
-Shape = Callable[[Network, list[str], Draw], list[Way]]
+Shape = Callable[[Network[Any], list[str], Draw], list[Way]]
 
 
-def halves(network: Network, names: list[str], draw: Draw) -> list[Way]:
+def halves(network: Network[Any], names: list[str], draw: Draw) -> list[Way]:
     """A minority and a majority."""
     few = draw.between(1, (len(names) - 1) // 2)
     return network.between(names[:few], names[few:])
 
 
-def isolate(network: Network, names: list[str], draw: Draw) -> list[Way]:
+def isolate(network: Network[Any], names: list[str], draw: Draw) -> list[Way]:
     """One member, and all others."""
     return network.between(names[:1], names[1:])
 
 
-def one_way(network: Network, names: list[str], draw: Draw) -> list[Way]:
+def one_way(network: Network[Any], names: list[str], draw: Draw) -> list[Way]:
     """One member hears nobody, or is heard by nobody."""
     is_deaf = draw.chance(50)
     return [w for w in network.of(names[0]) if (w.target if is_deaf else w.source) == names[0]]
 
 
-def bridge(network: Network, names: list[str], draw: Draw) -> list[Way]:
+def bridge(network: Network[Any], names: list[str], draw: Draw) -> list[Way]:
     """Two halves that only one member can talk to."""
     rest = names[1:]
     return network.between(rest[: len(rest) // 2], rest[len(rest) // 2 :])
 
 
-def majority_ring(network: Network, names: list[str], draw: Draw) -> list[Way]:
+def majority_ring(network: Network[Any], names: list[str], draw: Draw) -> list[Way]:
     """Each member hears a majority, no two the same one: its neighbours in a ring."""
     count = len(names)
     reach = count // 2 // 2 or 1
@@ -385,18 +385,17 @@ async def partition(stage: Stage, draw: Draw) -> Proof:
         names.sort(key=lambda name: name != leader)
     shapes = SHAPES if len(names) > 4 else SHAPES[:4]
     shape = draw.of(shapes if len(names) > 2 else (isolate, one_way))
-    block: Block = draw.of(("drop", "hold", "reset"))
+    block: Block = draw.of(network.blocks)
     ways = shape(network, names, draw)
-    for way in ways:
-        way.set(block=block)
+    network.set(ways, block=block)
     await asyncio.sleep(SETTLE_SECONDS)
-    stopped = sum(way.cut + way.refused for way in ways)
+    first = network.counted(ways)
     before = await heard(crew, ways)
     await asyncio.sleep(draw.seconds(0.5, 2.5))
     after = await heard(crew, ways)
-    stopped = sum(way.cut + way.refused for way in ways) - stopped
-    for way in ways:
-        way.set(block="")
+    since = network.counted(ways) - first
+    network.set(ways, block="")
+    stopped = since["cut"] + since["refused"]
     what = f"{shape.__name__.replace('_', ' ')} around {names[0]}, {block}"
     leaks = [f"{b} heard {a}" for a, b in before if after.get((a, b)) != before[a, b]]
     if leaks:
@@ -417,32 +416,29 @@ async def heard(crew: Crew, ways: list[Way]) -> dict[tuple[str, str], int]:
 
 async def delay(stage: Stage, draw: Draw) -> Proof:
     """Let frames be late, on all links or on those of one member."""
-    ways = list(stage.network.ways.values())
+    network = stage.network
+    ways = list(network.ways.values())
     if draw.chance(40):
-        ways = stage.network.of(*await stage.victims(draw, 1))
+        ways = network.of(*await stage.victims(draw, 1))
     low = draw.seconds(0, 0.02)
     high = low + draw.of((0.01, 0.05, 0.2))
     bandwidth = 200_000 if draw.chance(20) else 0
-    before = sum(way.late for way in ways)
-    for way in ways:
-        way.set(delay=(low, high), bandwidth=bandwidth)
+    before = network.counted(ways)
+    network.set(ways, delay=(low, high), bandwidth=bandwidth)
     await asyncio.sleep(draw.seconds(0.5, 2.5))
-    for way in ways:
-        way.set(delay=(0.0, 0.0), bandwidth=0)
-    count = sum(way.late for way in ways) - before
+    network.set(ways, delay=(0.0, 0.0), bandwidth=0)
+    count = (network.counted(ways) - before)["late"]
     return Proof(count > 0, f"{count} frames up to {high * 1000:.0f} ms late")
 
 
 async def loss(stage: Stage, draw: Draw) -> Proof:
     """Lose frames, and deliver some twice."""
-    ways = list(stage.network.ways.values())
+    network = stage.network
+    ways = list(network.ways.values())
     chance, twice = draw.between(20, 250) / 1000, draw.between(0, 100) / 1000
-    before = sum(way.lost for way in ways), sum(way.doubled for way in ways)
-    for way in ways:
-        way.set(loss=chance, doubling=twice)
+    before = network.counted(ways)
+    network.set(ways, loss=chance, doubling=twice)
     await asyncio.sleep(draw.seconds(0.5, 2.5))
-    for way in ways:
-        way.set(loss=0.0, doubling=0.0)
-    lost = sum(way.lost for way in ways) - before[0]
-    doubled = sum(way.doubled for way in ways) - before[1]
-    return Proof(lost > 0, f"{lost} frames lost, {doubled} doubled")
+    network.set(ways, loss=0.0, doubling=0.0)
+    since = network.counted(ways) - before
+    return Proof(since["lost"] > 0, f"{since['lost']} frames lost, {since['doubled']} doubled")
