@@ -97,9 +97,8 @@ def playable(kinds: tuple[str, ...], network: Network[Any], is_all: bool) -> tup
     if not is_all and able != kinds:
         (name, *_) = (kind for kind in kinds if kind in network.unable)
         known = ", ".join(kind for kind in KINDS if kind not in network.unable)
-        raise Mistake(
-            f"--network {network.name} has no {name}: {network.unable[name]}; has {known}"
-        )
+        why = network.unable[name]
+        raise Mistake(f"--network {network.name} cannot play {name} ({why}); it has {known}")
     return able
 
 
@@ -139,32 +138,33 @@ def _finish(options: Namespace, screen: Screen, report: Report, kept: str) -> No
     if kept and options.record == "all":
         screen.say(f"see      {command('replay', kept, '--html', 'steps.html')}")
     screen.say(f"again    {again}")
-    screen.json(
-        {
-            "command": "chaos",
-            "system": report.system,
-            "nodes": report.nodes,
-            "clients": report.clients,
-            "seed": report.seed,
-            "seconds": report.seconds,
-            "verdict": report.verdict.value,
-            "reasons": report.reasons,
-            "operations": report.operations,
-            "faults": {
-                kind: {"injected": count, "bit": report.bit.get(kind, 0)}
-                for kind, count in report.injected.items()
-            },
-            "strokes": report.struck,
-            "leaders": report.leaders,
-            "unsynced bytes dropped": report.dropped,
-            "network": report.network,
-            "left out": left_out,
-            "frames": dict(report.frames),
-            "explanation": reasons.render() if reasons else None,
-            "directory": kept or None,
-            "again": again,
-        }
-    )
+    screen.json(_facts(report, left_out) | {"directory": kept or None, "again": again})
+
+
+def _facts(report: Report, left_out: Mapping[str, str]) -> dict[str, object]:
+    """The report for `--json`."""
+    return {
+        "command": "chaos",
+        "system": report.system,
+        "nodes": report.nodes,
+        "clients": report.clients,
+        "seed": report.seed,
+        "seconds": report.seconds,
+        "verdict": report.verdict.value,
+        "reasons": report.reasons,
+        "operations": report.operations,
+        "faults": {
+            kind: {"injected": count, "bit": report.bit.get(kind, 0)}
+            for kind, count in report.injected.items()
+        },
+        "strokes": report.struck,
+        "leaders": report.leaders,
+        "unsynced bytes dropped": report.dropped,
+        "network": report.network,
+        "left out": left_out,
+        "frames": report.frames,
+        "explanation": report.explanation.render() if report.explanation else None,
+    }
 
 
 def _say(screen: Screen, report: Report, left_out: Mapping[str, str]) -> None:

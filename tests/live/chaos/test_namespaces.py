@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -235,6 +236,34 @@ def test_a_cut_stops_one_direction_of_one_link() -> None:
     assert stopped > 1
 
 
+LATE = (0.1, 0.12)
+
+
+def seconds_while_late() -> tuple[float, Counter[str], Counter[str]]:
+    """How long it takes to connect by a way that is late, and what it and all others counted."""
+    network = Namespaces(("n1", "n2", "n3"), 1)
+    ways = [network.ways["n1", "n2"]]
+    network.set(ways, delay=LATE)
+    began = time.monotonic()
+    assert reaches(network, "n1", "n2")
+    took = time.monotonic() - began
+    assert reaches(network, "n1", "n3")
+    during = network.counted(ways)
+    network.calm()
+    assert network.counted(ways)["late"] >= during["late"]
+    return took, during, network.counted(way for way in network.ways.values() if way not in ways)
+
+
+@pytest.mark.usefixtures("permitted")
+def test_frames_are_late_on_their_own_link_where_the_kernel_has_netem() -> None:
+    if why := apart(why_not_late):
+        pytest.skip(why)
+    took, during, others = apart(seconds_while_late)
+    assert took >= LATE[0]
+    assert during["late"] > 0
+    assert not others["late"]
+
+
 # What cannot be had
 
 
@@ -245,7 +274,7 @@ def test_a_kind_that_the_network_cannot_play_is_refused_in_one_line() -> None:
     code, told = chaos("--faults", "loss,delay")
     assert code == 3
     (line,) = told.splitlines()
-    assert "--network namespaces has no delay: this kernel has no tc netem; has kill, " in line
+    assert "namespaces cannot play delay (this kernel has no tc netem); it has kill, " in line
 
 
 def why_not_late() -> str:

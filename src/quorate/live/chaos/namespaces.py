@@ -136,8 +136,7 @@ class Namespaces(Network[Way]):
         if what.get("block") == "reset":
             self._reset(ways)
         if "delay" not in self.unable:
-            for way in ways:
-                self._late.set((way.source, way.target), way.delay, way.bandwidth)
+            self._late.set({(w.source, w.target): (w.delay, w.bandwidth) for w in ways})
 
     def _filter(self) -> None:
         """Put all rules in place of the last ones: the kernel does that at one moment."""
@@ -154,11 +153,12 @@ class Namespaces(Network[Way]):
     def counted(self, ways: Iterable[Way]) -> Counter[str]:
         told = msgspec.json.decode(run("nft", "-j", "list", "counters"))["nftables"]
         packets = {one["counter"]["name"]: _packets(one) for one in told if "counter" in one}
+        late = self._late.counted()
         counts = Counter(dict.fromkeys((*_FATES, "late", "refused"), 0))
         for way in ways:
             for fate in _FATES:
                 counts[fate] += packets[f"{fate}_{way.source}_{way.target}"]
-            counts["late"] += self._late.counted((way.source, way.target))
+            counts["late"] += late[way.source, way.target]
             counts["refused"] += way.refused
         return counts
 

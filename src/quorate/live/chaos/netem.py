@@ -54,39 +54,46 @@ class Late:
             ),
         ]
 
-    def set(self, ends: Ends, delay: tuple[float, float], bandwidth: int) -> None:
-        """Let this way hold up what comes by it so long, in seconds; bandwidth in bytes a second.
+    def set(self, conditions: Mapping[Ends, tuple[tuple[float, float], int]]) -> None:
+        """Let each way hold up what comes by it.
 
+        So long, in seconds, at least and at most, and by so many bytes a second; 0 for no limit.
         Raises Mistake.
         """
-        low, high = (round(seconds * 1e6) for seconds in delay)
-        words = f"delay {(low + high) // 2}us {(high - low) // 2}us" if high else ""
-        words += f" rate {bandwidth}bps" if bandwidth else ""
-        if words == self._slow.get(ends, ""):
+        wanted = {ends: _words(*condition) for ends, condition in conditions.items()}
+        changed = {ends: new for ends, new in wanted.items() if new != self._slow.get(ends, "")}
+        if not changed:
             return
-        source, target = ends
-        queue = f"dev {target} parent 1:{self._bands[source]:x}"
-        if ends in self._slow:
-            self._past[ends] += self._passed(target).get(ends, 0)
-            del self._slow[ends]
-            _tc([f"qdisc del {queue}"])
-        if words:
-            _tc([f"qdisc add {queue} netem {words}"])
-            self._slow[ends] = words
+        passed, lines = self._passed(), []
+        for ends, words in changed.items():
+            source, target = ends
+            queue = f"dev {target} parent 1:{self._bands[source]:x}"
+            if self._slow.pop(ends, ""):
+                self._past[ends] += passed[ends]
+                lines.append(f"qdisc del {queue}")
+            if words:
+                self._slow[ends] = words
+                lines.append(f"qdisc add {queue} netem {words}")
+        _tc(lines)
 
-    def counted(self, ends: Ends) -> int:
-        """How many frames have waited."""
-        return self._past[ends] + (self._passed(ends[1])[ends] if ends in self._slow else 0)
+    def counted(self) -> Counter[Ends]:
+        """How many frames have waited, by way."""
+        return self._past + self._passed()
 
-    def _passed(self, target: str) -> dict[Ends, int]:
-        """What netem says of its queues on a port."""
+    def _passed(self) -> Counter[Ends]:
+        """What netem says of the queues that there are now."""
+        if not self._slow:
+            return Counter()
         sources = {f"1:{band:x}": name for name, band in self._bands.items()}
-        told = msgspec.json.decode(run("tc", "-s", "-j", "qdisc", "show", "dev", target))
-        return {
-            (sources[one["parent"]], target): one["packets"]
-            for one in told
-            if one["kind"] == "netem"
-        }
+        told = msgspec.json.decode(run("tc", "-s", "-j", "qdisc", "show"))
+        queues = [one for one in told if one["kind"] == "netem"]
+        return Counter({(sources[one["parent"]], one["dev"]): one["packets"] for one in queues})
+
+
+def _words(delay: tuple[float, float], bandwidth: int) -> str:
+    low, high = (round(seconds * 1e6) for seconds in delay)
+    words = f"delay {(low + high) // 2}us {(high - low) // 2}us" if high else ""
+    return f"{words} rate {bandwidth}bps".strip() if bandwidth else words
 
 
 def _tc(lines: list[str]) -> None:

@@ -104,12 +104,14 @@ def run(*command: str, text: str = "") -> str:
             text=True,
             check=False,
             timeout=TOOL_SECONDS,
+            start_new_session=True,  # Whoever interrupts us wants a report, and no broken rules.
             env={**os.environ, "PATH": _SYSTEM_PATH, "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Mistake(f"--network namespaces: {error}; {INSTEAD}") from error
     if ended.returncode:
         why = (ended.stderr.strip() or f"exit code {ended.returncode}").splitlines()[0]
+        why = why.rpartition("Error: ")[2]
         raise Mistake(
             f"--network namespaces: {' '.join(command[:2])}: {why}: "
             f"run as root, or on a kernel that has it, {INSTEAD}"
