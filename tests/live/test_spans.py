@@ -1,5 +1,6 @@
 """A live member's spans, as a collector of OpenTelemetry receives them from real processes."""
 
+import contextlib
 import gc
 import http.server
 import json
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from quorate import __version__
 from quorate.cli.main import main
+from quorate.errors import Mistake
 from quorate.live import supervisor
 from quorate.live.spans import Spans, name_of
 from quorate.live.supervisor import CONFIG, LOG, Place
@@ -149,20 +151,47 @@ def cluster(
         supervisor.stop(places)
 
 
-def leader_and_follower(cluster: list[Place]) -> tuple[Place, Place]:
-    facts = supervisor.await_ready(cluster)
-    roles = {f["role"]: p for p, f in zip(cluster, facts, strict=True)}
-    return roles["leader"], roles["follower"]
+def settled(cluster: list[Place]) -> tuple[Place, Place, int]:
+    """The leader, a follower, and the term, once all members know of it."""
+
+    def look() -> list[dict[str, Any]]:
+        facts = [supervisor.status(place) for place in cluster]
+        leaders = [fact["member"] for fact in facts if fact.get("role") == "leader"]
+        known = {(fact.get("leader"), fact.get("current_term")) for fact in facts}
+        return facts if [leader for leader, _ in known] == leaders else []
+
+    facts = eventually(look)
+    roles = {fact["role"]: place for place, fact in zip(cluster, facts, strict=True)}
+    return roles["leader"], roles["follower"], facts[0]["current_term"]
+
+
+def asked(
+    cluster: list[Place], collector: Collector, of: str, *words: str | int
+) -> tuple[Place, Place, dict[str, Any]]:
+    """The leader, a follower, and the root of what was asked `of` one of them, in one term."""
+    for _ in range(10):
+        leader, follower, term = settled(cluster)
+        with client_of(leader if of == "leader" else follower) as client:
+            connection = client.connection_pool.get_connection()
+            port = connection._sock.getsockname()[1]
+            connection.send_command(*words)
+            with contextlib.suppress(redis.RedisError):
+                connection.read_response()
+        if settled(cluster)[2] == term:
+            root = eventually(
+                lambda port=port: [
+                    s for s in collector.named(str(words[0])) if s["facts"]["client.port"] == port
+                ]
+            )[0]
+            return leader, follower, root
+    raise AssertionError("there is a new leader for each operation")
 
 
 def test_an_operation_is_followed_from_member_to_member(
     cluster: list[Place], collector: Collector
 ) -> None:
     """A follower names the leader, which appends: three members' spans are one trace."""
-    leader, follower = leader_and_follower(cluster)
-    with client_of(follower) as client:
-        assert client.incr("followed") == 1
-    root = eventually(lambda: collector.named("INCRBY"))[0]
+    leader, follower, root = asked(cluster, collector, "follower", "INCRBY", "followed", 1)
     assert root["member"] == follower.name
     assert not root["parent"]
     asks = f"ask {follower.name}", f"ask {leader.name}"
@@ -192,22 +221,14 @@ def test_an_operation_is_followed_from_member_to_member(
 
 
 def test_a_span_says_what_was_asked_and_by_whom(cluster: list[Place], collector: Collector) -> None:
-    leader, _ = leader_and_follower(cluster)
-    with client_of(leader) as client:
-        connection = client.connection_pool.get_connection()
-        _, port = connection._sock.getsockname()
-        connection.send_command("SET", "told", "secret-value")
-        assert connection.read_response() in (b"OK", "OK")
-    root = eventually(
-        lambda: [s for s in collector.named("SET") if s["facts"]["client.port"] == port]
-    )[0]
+    leader, _, root = asked(cluster, collector, "leader", "SET", "told", "secret-value")
     assert root["facts"] == {
         "quorate.member": leader.name,
         "quorate.outcome": "ok",
         "quorate.commands": 1,
         "quorate.led": True,
         "client.address": "127.0.0.1",
-        "client.port": port,
+        "client.port": root["facts"]["client.port"],  # By which it was found.
     }
     assert (root["kind"], root["status"]) == (2, 0)
     assert root["start"] <= root["moments"]["begun"] <= root["end"]
@@ -236,7 +257,7 @@ def test_a_resource_says_which_member_tells(cluster: list[Place], collector: Col
 def test_commands_in_a_pipeline_and_those_of_the_connection(
     cluster: list[Place], collector: Collector
 ) -> None:
-    leader, _ = leader_and_follower(cluster)
+    leader, _, _ = settled(cluster)
     with client_of(leader) as client:
         pipeline = client.pipeline(transaction=False)
         for number in range(5):
@@ -261,7 +282,7 @@ def test_an_election_is_told(cluster: list[Place], collector: Collector) -> None
 
 
 def test_what_no_majority_answers_is_unknown(cluster: list[Place], collector: Collector) -> None:
-    leader, _ = leader_and_follower(cluster)
+    leader, _, _ = settled(cluster)
     others = [pid for place in cluster if place is not leader and (pid := place.pid())]
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
@@ -492,6 +513,12 @@ def test_one_of_a_hundred_is_taken_unless_a_variable_says_otherwise(
     assert taken(quiet(OTEL_TRACES_SAMPLER="always_on")) == 10_000
 
 
+@pytest.mark.parametrize("size", ["many", "5"])
+def test_variables_that_cannot_be_are_told(size: str, quiet: Callable[..., Spans]) -> None:
+    with pytest.raises(Mistake, match=r"^spans: .* look at the OTEL_ variables$"):
+        quiet(OTEL_BSP_MAX_QUEUE_SIZE=size)
+
+
 def test_a_collector_that_is_down_leaves_no_garbage(quiet: Callable[..., Spans]) -> None:
     """Members do without the interpreter's collector of garbage, and errors hold their frames."""
     spans = quiet(OTEL_EXPORTER_OTLP_TIMEOUT="1")
@@ -502,7 +529,6 @@ def test_a_collector_that_is_down_leaves_no_garbage(quiet: Callable[..., Spans])
         spans._provider.force_flush()
         left = gc.collect()
     finally:
-        gc.unfreeze()
         gc.enable()
     assert (spans.sent, spans.lost) == (0, 1)
     assert left < 50  # Hundreds, if nobody takes them away.

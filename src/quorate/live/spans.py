@@ -10,12 +10,12 @@ Steps are seen as a `Recorder` sees them, once they have run. A thread of the li
 it cannot send is counted, and forgotten.
 """
 
-import gc
 import logging
 import os
 import re
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -94,11 +94,14 @@ class Spans:
         self._candidate_since = 0
         try:
             self._room = int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or WAITING)
-            exporter = OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces")
-            self._sender = _Sender(exporter, tell)
+            self._sender = _Sender(tell)
+            self._sender.exporter = OTLPSpanExporter(
+                endpoint=f"{url.rstrip('/')}/v1/traces", session=_session()
+            )
             self._provider, self._sampler = _provider(self._sender, self._ids, self._room, about)
         except ValueError as error:
-            raise Mistake(f"spans: {one_line(error)}: look at the OTEL_ variables") from error
+            why = one_line(error).rstrip(".")
+            raise Mistake(f"spans: {why}: look at the OTEL_ variables") from error
         self._tracer = self._provider.get_tracer("quorate", __version__)
 
     @property
@@ -192,15 +195,17 @@ class _Sender(logging.Handler):
     """The library's exporter, which also counts; and what the library has to say.
 
     Attributes:
+        exporter: sends, over the network.
         taken, sent, lost: spans that it was given, that arrived, and that did not.
         trouble: why they do not arrive now, or "".
     """
 
-    def __init__(self, exporter: Any, tell: Callable[..., None]) -> None:
+    exporter: Any
+
+    def __init__(self, tell: Callable[..., None]) -> None:
         super().__init__(logging.WARNING)
         self.taken = self.sent = self.lost = 0
         self.trouble = ""
-        self._exporter = exporter
         self._tell = tell
         self._is_over = False
         logger = logging.getLogger("opentelemetry")
@@ -210,29 +215,20 @@ class _Sender(logging.Handler):
     def export(self, spans: Sequence[Any]) -> Any:
         """Send them, in the library's thread. However long that takes, nobody waits for it."""
         self.taken += len(spans)
-        is_quiet = not gc.isenabled()
-        if is_quiet:
-            gc.freeze()  # So that a collection looks at no more than what is made from here on.
-        result: Any = None
-        try:
-            result = self._exporter.export(spans)
-        except Exception as error:  # Some versions let those of the network through.
-            self._complain(one_line(error))
-        if result is not None and result.name == "SUCCESS":
+        result = self.exporter.export(spans)
+        if result.name == "SUCCESS":
             self.sent += len(spans)
             if self.trouble:
                 self.trouble = ""
                 self._tell("spans arrive again", lost=self.lost)
         else:
             self.lost += len(spans)
-            if is_quiet:
-                gc.collect(0)  # Errors and their frames refer to each other: a leak otherwise.
         return result
 
     def emit(self, record: logging.LogRecord) -> None:
         """The library complains."""
         why = one_line(Exception(record.getMessage()))
-        if record.name.startswith("opentelemetry.exporter"):
+        if self.taken and record.name.startswith("opentelemetry.exporter"):
             self._complain(why)
         elif not self._is_over:
             self._tell("spans", "warning", why=why)
@@ -247,11 +243,46 @@ class _Sender(logging.Handler):
         """Send nothing more, and wait for nothing."""
         if not self._is_over:
             self._is_over = True
-            self._exporter.shutdown()
+            self.exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
         """Nothing waits here."""
         return True
+
+
+def _session() -> Any:
+    """What the exporter sends by; where nobody answers, it answers 503, which is tried again.
+
+    An error would refer to frames that refer to it, and members do without a collector of garbage.
+    """
+    import requests
+
+    session: Any = requests.Session()
+    send = session.send
+
+    def sending(*arguments: Any, **options: Any) -> Any:
+        try:
+            return send(*arguments, **options)
+        except requests.RequestException as error:
+            _let_frames_go(error)
+            answer = requests.Response()
+            answer.status_code, answer.reason = 503, one_line(error)
+            return answer
+
+    session.send = sending
+    return session
+
+
+def _let_frames_go(error: BaseException) -> None:
+    """Let the frames that an error has passed, and those of its causes, refer to nothing."""
+    known: list[BaseException] = []
+    left: list[object] = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseException) and one not in known:
+            known.append(one)
+            traceback.clear_frames(one.__traceback__)
+            left += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
 
 
 def _provider(sender: _Sender, ids: _Ids, room: int, about: dict[str, Fact]) -> tuple[Any, Any]:
