@@ -17,7 +17,7 @@ from threading import Thread
 CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _MOST_TOLD = 4000
-NICENESS = 10
+NICENESS = 5
 """A child gives way to what serves clients, on however few processors."""
 
 
