@@ -226,16 +226,13 @@ class _Sender(logging.Handler):
         return result
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The library complains."""
+        """The library complains: of what it cannot send, once for as long as that is so."""
         why = one_line(Exception(record.getMessage()))
-        if self.taken and record.name.startswith("opentelemetry.exporter"):
-            self._complain(why)
-        elif not self._is_over:
+        if self._is_over:
+            return
+        if not self.taken or not record.name.startswith("opentelemetry.exporter"):
             self._tell("spans", "warning", why=why)
-
-    def _complain(self, why: str) -> None:
-        """Told once for as long as spans do not arrive."""
-        if not self.trouble and not self._is_over:
+        elif not self.trouble:
             self.trouble = why
             self._tell("spans do not arrive", "warning", why=why)
 
