@@ -14,7 +14,7 @@ from quorate.errors import Mistake
 from quorate.explore.recorded import Flushed, Merged, Parted, Played, play_all
 from quorate.kernel import NodeId, always
 from quorate.live import supervisor
-from quorate.live.recorder import _PREFIX
+from quorate.live.recorder import _PREFIX, read_recording
 from quorate.scenario.system import System
 from quorate.trace import read_trace
 
@@ -127,6 +127,27 @@ def test_an_altered_byte_is_named_by_the_step_that_it_follows(
     path.write_bytes(data)
     with pytest.raises(Mistake, match=r"step \d+ does not match its checksum"):
         played(copy)
+
+
+def test_a_kill_may_cut_the_last_entry_short_and_no_other(recorded: Path, tmp_path: Path) -> None:
+    path = min((recorded / "n2" / "data" / "steps").iterdir())
+    data = path.read_bytes()[:20_000]
+    ends = [0]
+    while len(ends) < 20 and (length := _PREFIX.unpack_from(data, ends[-1])[0]):
+        ends.append(ends[-1] + 8 + length)
+    torn, zeros = tmp_path / "torn", bytes(len(data))
+    *_, before, last, _ = ends
+    for at in range(before, last + 1):
+        cut = data[:at] + zeros[at:]
+        torn.write_bytes(cut)
+        is_whole = cut[before:last] == data[before:last]
+        assert len([*read_recording(torn)]) == len(ends) - 3 + is_whole
+    torn.write_bytes(data[:before] + zeros[before:last] + data[last:])
+    with pytest.raises(Mistake, match="hole"):
+        list(read_recording(torn))
+    torn.write_bytes(data[: last - 1] + bytes([data[last - 1] ^ 1]) + data[last:])
+    with pytest.raises(Mistake, match="checksum"):
+        list(read_recording(torn))
 
 
 @pytest.mark.parametrize(

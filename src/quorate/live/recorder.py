@@ -5,8 +5,9 @@ process, and costs no system call. An entry is
 
     u32 length     u32 CRC-32 of what follows     an array: its kind, and what the kind needs
 
-and the last one is followed by zeros. Only what `step` was given is recorded, and a digest of what
-it did with it: states and effects come back by running the steps again.
+and the last one is followed by zeros; a kill may cut it short. Only what `step` was given is
+recorded, and a digest of what it did with it: states and effects come back by running the steps
+again.
 """
 
 import mmap
@@ -187,9 +188,9 @@ class FullRecorder:
             self._next_file(len(data))
             end = self._at + _PREFIX.size + len(data)
         assert self._map is not None
-        start = self._at + _PREFIX.size
-        self._map[start:end] = data
+        # A kill in between leaves a checksum, and zeros where its entry's end would be.
         _PREFIX.pack_into(self._map, self._at, len(data), crc32(data))
+        self._map[self._at + _PREFIX.size : end] = data
         self._at = end
 
     def _next_file(self, size: int) -> None:
@@ -283,6 +284,8 @@ def read_recording(path: Path) -> Iterator[Entry]:
             return
         body = data[start:at]
         if crc32(body) != checksum or len(body) < length:
+            if len(body) == length and not data[at - 1 :].strip(b"\0"):
+                return  # The process was killed while it wrote this.
             raise Mistake(f"{path}: what follows {last} does not match its checksum")
         try:
             kind, raw = decode(body)
