@@ -100,11 +100,9 @@ class Symmetric:
         ]
 
     def _views_of(self, parts: Iterable[Part]) -> list[int]:
-        total = [0] * len(self._ids)
-        for part in parts:
-            views = self._views.get(part) or self._look(part)
-            total = [one + other for one, other in zip(total, views, strict=True)]
-        return total
+        known = self._views
+        rows = [known.get(part) or self._look(part) for part in parts]
+        return [sum(column) for column in zip(*rows, strict=True)]
 
     def _sum(self, views: Iterable[int]) -> int:
         """A multiset of views as one number: the sum of their digests."""
