@@ -25,8 +25,9 @@ from quorate import __version__
 from quorate.cli.main import main
 from quorate.errors import Mistake
 from quorate.live import supervisor
-from quorate.live.spans import Spans, name_of
+from quorate.live.spans import Spans
 from quorate.live.supervisor import CONFIG, LOG, Place
+from quorate.live.watch import name_of
 
 ALL = {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "20"}
 """Every operation is told, and soon."""
@@ -496,7 +497,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Spans]]:
 
 def taken(spans: Spans) -> int:
     """Of 10 000 operations, always the same ones."""
-    from quorate.live.spans import _digest
+    from quorate.live.watch import _digest
 
     return sum(spans.samples(_digest(16, "shop", "c1@n1.1", n)) for n in range(10_000))  # type: ignore[arg-type]
 

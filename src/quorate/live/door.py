@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from quorate.kernel.values import NodeId
 from quorate.live.host import Host, Hosted
-from quorate.live.spans import Arrival, Watch
+from quorate.live.watch import Arrival, Watch
 from quorate.scenario.system import Command, Conversation, Front
 from quorate.wire.resp import Failure, Parser, encode_reply
 

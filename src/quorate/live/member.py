@@ -39,9 +39,10 @@ from quorate.live.recorder import (
     Head,
     SampleRecorder,
 )
-from quorate.live.spans import Spans, Watch
+from quorate.live.spans import Spans
 from quorate.live.storage.files import RealFiles, StorageFailed
 from quorate.live.telemetry import Telemetry
+from quorate.live.watch import Watch
 from quorate.scenario.system import System
 from quorate.wire.malformed import MALFORMED
 
