@@ -164,3 +164,27 @@ def test_a_checkpoint_whose_fields_are_gone_is_told(monkeypatch: pytest.MonkeyPa
     life.files.unlink(HERE / "stored" / f"{base}.blob")
     with pytest.raises(Mistake, match=f"{base} is missing, which its checkpoint needs"):
         MemberDisk(life.files, HERE, "shop/n1", FRESH, CODEC)
+
+
+def test_what_a_restarted_member_stores_first_may_be_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It knows that by what it has recovered: a thread would hold up its clients meanwhile."""
+
+    def stored_by(size: int) -> list[str]:
+        files, ways = SimulatedDisk(), list[str]()
+        for way in ("in_background", "in_thread"):
+            monkeypatch.setattr(disk_module, way, lambda work, end, way=way: ways.append(way))
+        first = MemberDisk(files, HERE, "shop/n1", FRESH, CODEC)
+        after = FRESH.__copy__()  # type: ignore[attr-defined]
+        after.log = FRESH.log.append(bytes(size))
+        record = first.durable.changes(FRESH, after)
+        assert record is not None
+        first.append(record)
+        first.sync_now()
+        files.kill()
+        MemberDisk(files, HERE, "shop/n1", FRESH, CODEC).store("snapshot", after, lambda: None)
+        return ways
+
+    assert stored_by(disk_module.LARGE_BYTES) == ["in_background"]
+    assert stored_by(1000) == ["in_thread"]

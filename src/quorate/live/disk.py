@@ -73,16 +73,12 @@ class MemberDisk:
         self._journal = Journal.open(files, directory / JOURNAL, identity.encode())
         self._blobs = Blobs(files, directory / STORED, identity.encode())
         self._base = ""
-        try:
-            self.node = self.durable.restore(fresh, self._recover_records(directory))
-        except Undecodable as error:
-            kind = type(fresh).__name__
-            raise Mistake(f"{directory}: its records do not fit this {kind}: {error}") from error
+        self._seen = 0  # Bytes of records, those before the restart too.
+        self.node = self._recover_node(fresh, directory)
         self.stored = self._recover_stored(directory)
         self.incarnation = self._begin_incarnation(directory)
         self._syncer = Worker()
         self._usual = 0
-        self._seen = 0  # Bytes of records.
         self._since: list[bytes] | None = None
         self._is_written = False
         self._writing: dict[str, deque[Callable[[], None]]] = {}
@@ -207,6 +203,15 @@ class MemberDisk:
         except (OSError, StorageFailed, Mistake) as error:
             return str(error)
         return ""
+
+    def _recover_node(self, fresh: Node, directory: Path) -> Node:
+        records = self._recover_records(directory)
+        self._seen = sum(map(len, records))
+        try:
+            return self.durable.restore(fresh, records)
+        except Undecodable as error:
+            kind = type(fresh).__name__
+            raise Mistake(f"{directory}: its records do not fit this {kind}: {error}") from error
 
     def _recover_records(self, directory: Path) -> list[bytes]:
         """All records, from those that alone restore the fields on."""
