@@ -1,6 +1,5 @@
 """A member's disk, crashed in each call while checkpoints are written beside its journal."""
 
-import functools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from quorate.kernel.canonical import same
 from quorate.live import disk as disk_module
 from quorate.live.codec import Codec
 from quorate.live.disk import MemberDisk
-from quorate.live.storage.journal import Journal
 from tests.live.storage.simulated import Crash, SimulatedDisk
 
 HERE = Path("member")
@@ -29,6 +27,8 @@ class Keeper(Node):
 
 CODEC = Codec((Keeper,))
 FRESH = Keeper(id=NodeId("n1"))
+SMALL = 500
+"""Bytes of a segment: a checkpoint is soon due."""
 
 
 class Broken(AssertionError):
@@ -43,10 +43,7 @@ class AtOnce:
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A journal that is soon due for a checkpoint; nothing runs in threads."""
-    opened = functools.partial(Journal.open, segment_bytes=4096, checkpoint_bytes=2000)
-    monkeypatch.setattr(disk_module, "Journal", type("Small", (), {"open": opened}))
+def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_module, "PATIENCE", 1 << 62)
     monkeypatch.setattr(disk_module, "Thread", AtOnce)
     return
@@ -69,7 +66,7 @@ class Life:
     def live(self, steps: int) -> None:
         """Recover, and take some steps; what is written beside takes as long as it does."""
         self._background.clear()
-        disk = MemberDisk(self.files, HERE, "shop/n1", FRESH, CODEC)
+        disk = MemberDisk(self.files, HERE, "shop/n1", FRESH, CODEC, SMALL)
         self._check(disk.node)
         node: Any = disk.node
         disk.follow(lambda: node)
@@ -159,11 +156,11 @@ def test_a_checkpoint_whose_fields_are_gone_is_told(monkeypatch: pytest.MonkeyPa
     life.live(100)
     assert life.checkpoints
     life.files.kill()
-    base = MemberDisk(life.files, HERE, "shop/n1", FRESH, CODEC)._base
+    base = MemberDisk(life.files, HERE, "shop/n1", FRESH, CODEC, SMALL)._base
     life.files.kill()
     life.files.unlink(HERE / "stored" / f"{base}.blob")
     with pytest.raises(Mistake, match=f"{base} is missing, which its checkpoint needs"):
-        MemberDisk(life.files, HERE, "shop/n1", FRESH, CODEC)
+        MemberDisk(life.files, HERE, "shop/n1", FRESH, CODEC, SMALL)
 
 
 def test_what_a_restarted_member_stores_first_may_be_large(

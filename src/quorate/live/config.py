@@ -16,12 +16,13 @@ import ssl
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from quorate.errors import Mistake
+from quorate.live.storage.journal import SEGMENT_BYTES
 
 Address = tuple[str, int]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -48,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         founders: those with whom the cluster began; none for all members. Who came later is in it
             by the protocol's own changes.
         configuration: which of the system's settings to run; "" for the first.
+        segment_bytes: the size of the journal's files; four of them are cut short by a checkpoint.
         record: which steps to record: all, so that they can be run again; a sample of them, each
             run twice on the spot; or none.
         via: where to dial another member, if not at its own address: chaos stands between.
@@ -70,6 +72,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     members: dict[str, str]
     founders: list[str] = []
     configuration: str = ""
+    segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 30)] = SEGMENT_BYTES
     record: Literal["all", "sample", "none"] = "sample"
     via: dict[str, str] = {}
     chaos: bool = False
@@ -210,7 +213,7 @@ def tell_failures(context: ssl.SSLContext, tell: Callable[[str], None]) -> None:
 
 
 def to_toml(values: dict[str, Any]) -> str:
-    """Settings as TOML: texts, truth values, lists of texts, and tables of these."""
+    """Settings as TOML: texts, numbers, truth values, lists of texts, and tables of these."""
     lines = [f"{key} = {_toml(v)}" for key, v in values.items() if not isinstance(v, dict)]
     for key, table in values.items():
         if isinstance(table, dict):
@@ -237,7 +240,7 @@ def write_config(path: Path, config: Config) -> None:
         raise Mistake(f"{path}: {error.strerror}") from error
 
 
-def _toml(value: str | bool | list[str]) -> str:
+def _toml(value: str | int | list[str]) -> str:
     """As JSON, but for the one character that JSON leaves as it is, and TOML refuses."""
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 

@@ -24,11 +24,13 @@ from quorate.live.durable import Durable
 from quorate.live.durations import Durations
 from quorate.live.storage.blobs import Blobs
 from quorate.live.storage.files import Files, StorageFailed
-from quorate.live.storage.journal import Journal
+from quorate.live.storage.journal import SEGMENT_BYTES, Journal
 from quorate.wire.malformed import MALFORMED
 
 CHUNK_BYTES = 1 << 20
 LARGE_BYTES = 1 << 20
+CHECKPOINT_SEGMENTS = 4
+"""After so many segments' worth of records a checkpoint takes their place."""
 JOURNAL, STORED = "journal", "stored"
 """Directories of the records and of the stored values, within the member's."""
 PATIENCE = 300_000
@@ -56,21 +58,35 @@ class MemberDisk:
         stored: the values that had been stored.
         failed: called, from the loop, if a value could not be stored.
         syncs, stores: how long it took to sync, and to store a value.
+        checkpoints: how many the journal was cut short by.
         synced: called after each sync, with its nanoseconds.
         kept: called from the loop when a value is stored, with its name and its nanoseconds.
     """
 
     def __init__(
-        self, files: Files, directory: Path, identity: str, fresh: Node, codec: Codec
+        self,
+        files: Files,
+        directory: Path,
+        identity: str,
+        fresh: Node,
+        codec: Codec,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         """Recover. Raises Mistake for a directory that is damaged, locked or somebody else's."""
         self.failed: Callable[[str], None] = lambda why: None
         self.syncs, self.stores = Durations(), Durations()
+        self.checkpoints = 0
         self.synced: Callable[[int], None] = lambda nanoseconds: None
         self.kept: Callable[[str, int], None] = lambda name, nanoseconds: None
         self._codec = codec
         self.durable = Durable(type(fresh), codec)
-        self._journal = Journal.open(files, directory / JOURNAL, identity.encode())
+        self._journal = Journal.open(
+            files,
+            directory / JOURNAL,
+            identity.encode(),
+            segment_bytes=segment_bytes,
+            checkpoint_bytes=CHECKPOINT_SEGMENTS * segment_bytes,
+        )
         self._blobs = Blobs(files, directory / STORED, identity.encode())
         self._base = ""
         self._seen = 0  # Bytes of records, those before the restart too.
@@ -155,6 +171,7 @@ class MemberDisk:
         payload = msgspec.msgpack.encode(Checkpoint(self._base, self._since))
         self._journal.begin_checkpoint(payload, self._blobs.size(self._base))
         self._since, self._is_written = None, False
+        self.checkpoints += 1
 
     def store(self, name: str, value: Any, done: Callable[[], None]) -> None:
         """Write a value in the background: by a child process if it was large, or may be by now.

@@ -111,7 +111,8 @@ class Member:
         self.clock = Clock()
         bent = BentDisk() if config.chaos else None
         self._within = Within(self.clock, bent) if bent else None
-        self.disk = MemberDisk(RealFiles(bent), base / config.data, identity, fresh, codec)
+        files = RealFiles(bent)
+        self.disk = MemberDisk(files, self.data, identity, fresh, codec, config.segment_bytes)
         self._links = Links({})
         first = self.disk.incarnation << INCARNATION_SHIFT
         self.host = self.host_kind(codec, self.clock, self._links, self.disk, first)

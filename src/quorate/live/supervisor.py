@@ -74,7 +74,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def create(
-    directory: Path, system: str, nodes: int, **settings: str | bool | dict[str, str]
+    directory: Path, system: str, nodes: int, **settings: str | int | dict[str, str]
 ) -> list[Place]:
     """A new cluster's directory, with free ports of this machine. Raises Mistake.
 
