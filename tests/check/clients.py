@@ -23,6 +23,8 @@ class Workload:
     values: int = 3
     unknown: float = 0.2
     lies: float = 0.0
+    texts: Sequence[str] = ()
+    """What is put and appended; by default numbers are put, and a or b appended."""
 
 
 @dataclass
@@ -71,7 +73,9 @@ def _begin(random: Random, load: Workload, process: int, left: int) -> _Pending:
     some = left if load.values == DISTINCT else random.randrange(load.values)
     value: Value = None
     if f == "append":
-        value = random.choice("ab")
+        value = random.choice(load.texts or "ab")
+    elif f in ("put", "write") and load.texts:
+        value = random.choice(load.texts)
     elif f == "cas":
         value = random.choice([None, some]), random.randrange(load.values)
     elif f not in ("read", "get", "dequeue", "acquire", "release", "delete", "commit", "look"):
@@ -123,7 +127,9 @@ def _lie(random: Random, load: Workload, op: _Pending) -> Value:
     some = random.randrange(load.values)
     if isinstance(op.result, tuple):
         return tuple({*op.result} ^ {some})
-    return random.choice([None, some, "ab"]) if isinstance(op.result, str) else some
+    if isinstance(op.result, str):
+        return random.choice([None, some, "ab", *load.texts, "".join(load.texts)])
+    return some
 
 
 def is_linearizable(operations: Sequence[Operation], model: Model) -> bool:

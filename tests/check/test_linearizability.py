@@ -1,6 +1,7 @@
 """The search against brute force, against histories that are right by construction, and budgets."""
 
 import tracemalloc
+from collections.abc import Collection
 from dataclasses import replace
 from random import Random
 
@@ -17,7 +18,8 @@ from quorate.check import (
     check_history,
     model_named,
 )
-from quorate.check.models import CasRegister
+from quorate.check import models as models_module
+from quorate.check.models import CasRegister, KeyValue
 from quorate.check.part import Part, Room
 from quorate.check.search import Search
 from quorate.errors import Mistake
@@ -56,6 +58,49 @@ def test_verdicts_are_those_of_brute_force(
     effective = [op for op in history.operations if op.status != "fail"]
     found = search(effective, model, patience=0 if hurried else None).found
     assert found == is_linearizable(effective, model)
+
+
+texts = st.lists(st.text("abc", min_size=1, max_size=3), min_size=2, max_size=6, unique=True)
+
+
+def texts_judged(random: Random, parts: list[str], unknown: float) -> bool:
+    """Whether the search agrees with brute force on a history of texts; most appends differ."""
+    load = Workload(KeyValue(), 6, clients=3, values=2, unknown=unknown, lies=0.2, texts=parts)
+    effective = [op for op in record(random, load).operations if op.status != "fail"]
+    return search(effective, load.model).found == is_linearizable(effective, load.model)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(randoms, texts, st.sampled_from([0, 0.1, 0.5]))
+def test_verdicts_on_texts_are_those_of_brute_force(
+    random: Random, parts: list[str], unknown: float
+) -> None:
+    assert texts_judged(random, parts, unknown)
+
+
+def test_a_place_that_texts_do_not_tell_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_place(
+        texts: list[str], openings: Collection[str], parts: Collection[str]
+    ) -> dict[str, str]:
+        return {part: text[: text.index(part)] for text in texts for part in parts if part in text}
+
+    monkeypatch.setattr(models_module, "before_each", first_place)
+    assert not all(
+        texts_judged(Random(seed), ["a", "b", "ab", "ba", "c"], 0.1) for seed in range(2000)
+    )
+
+
+def test_appends_whose_places_are_known_are_not_tried_elsewhere() -> None:
+    history = History()
+    written = [f"c{client} " for client in range(12)]
+    for client, text in enumerate(written):
+        history.invoke(client, "append", "x", text)
+    history.invoke(99, "get", "x", None)
+    history.complete(99, "ok", "".join(reversed(written)))
+    for client in range(12):
+        history.complete(client, "info" if client % 2 else "ok")
+    result = check_history(history, KeyValue(), Budget(steps=100, seconds=None))
+    assert result.verdict is Verdict.PASS
 
 
 @settings(max_examples=200, deadline=None)

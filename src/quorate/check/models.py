@@ -7,11 +7,13 @@ must then be true, because the search trusts them.
 """
 
 import difflib
-from collections.abc import Hashable, Iterable
+from collections import Counter as Counter_
+from collections.abc import Hashable, Iterable, Mapping
 from enum import Enum
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from quorate.check.history import Value
+from quorate.check.texts import before_each, longest
 from quorate.errors import Mistake
 
 State: TypeAlias = Hashable
@@ -106,6 +108,13 @@ class Model:
     def implies(self, before: State, after: State) -> Iterable[Implied]:
         """What must still happen, and in which order, because of this step."""
         return ()
+
+    def pinned(self, times: Mapping[Seen, int]) -> Mapping[Seen, State]:
+        """The one state that an operation must have found, where the answers of others tell it.
+
+        `times` has all that may have happened to the object, and how often each was asked for.
+        """
+        return {}
 
 
 def _pair(f: str, value: Value) -> tuple[Value, Value]:
@@ -209,6 +218,27 @@ class KeyValue(CasRegister):
 
     def reaches(self, before: State, after: State, used: frozenset[tuple[str, Value]]) -> bool:
         return _text(after).startswith(_text(before))
+
+    def pinned(self, times: Mapping[Seen, int]) -> Mapping[Seen, State]:
+        """A text that was read tells where each `append` stood that only one can have made."""
+        appended: Counter_[str] = Counter_()
+        begins, read = {""}, {""}
+        for seen, count in times.items():
+            before, after = self.effect(*seen)
+            if after is SOME_STATE:
+                appended[_appended(seen.value)] += count
+            elif isinstance(after, str):
+                begins.add(after)
+            elif not (after is None or after is SAME_STATE):
+                return {}  # An append makes text of what is not: states would look alike.
+            if isinstance(before, str) and seen.result is not UNKNOWN:
+                read.add(before)
+        found = before_each(longest(read), begins, appended)
+        return {
+            seen: found[seen.value] or None
+            for seen in times
+            if seen.f == "append" and seen.value in found and appended[seen.value] == 1
+        }
 
 
 def _text(state: State) -> str:

@@ -6,7 +6,8 @@ are small numbers, and what the model says of a code in a state is asked once.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from sys import getsizeof
 from typing import TypeAlias
 
@@ -89,13 +90,16 @@ class Part:
 
         ok = [op for op in operations if op.status == "ok"]
         codes = [self._code_of(op, op.result) for op in ok]
+        unknown = [op for op in operations if op.status == "info"]
+        unknown_codes = [self._code_of(op, UNKNOWN) for op in unknown]
+        self._pin(codes + unknown_codes)
         completed = [op.completed for op in ok]
         order = sorted(range(len(ok)), key=completed.__getitem__)
         self.count = len(ok)
         self.operations = [ok[position] for position in order]
         self.code = [codes[position] for position in order]
         self.needs = self._find_needs()
-        self._add_unknown([op for op in operations if op.status == "info"])
+        self._add_unknown(unknown, unknown_codes)
         self.is_single = len(self._shifts) <= 1
         self.called: list[int] = []
         self.called_pure: list[int] = []
@@ -157,6 +161,22 @@ class Part:
         )
         self.next_state.append({})
 
+    def _pin(self, codes: Iterable[int]) -> None:
+        """Hold operations to the one state that they must have found, where answers tell it."""
+        if type(self.model).pinned is Model.pinned:
+            return
+        count = Counter(codes)
+        by_key: dict[int, dict[Seen, int]] = {}
+        seen = self.seen()
+        for code, shift in enumerate(self._shift):
+            by_key.setdefault(shift, {})[seen[code]] = code
+        for shift, code_of in by_key.items():
+            times = {what: count[code] for what, code in code_of.items()}
+            for what, state in self.model.pinned(times).items():
+                code = code_of[what]
+                self.before[code] = self._number(state) << shift
+                self.after[code] = self.step(code, self.before[code])
+
     def _number(self, state: State) -> int:
         """Number states from 1: a field that is 0 would look the same in every place."""
         number = self._numbers.get(state)
@@ -171,11 +191,14 @@ class Part:
         shift = self._shift[code]
         op = self._examples[code]
         before = self._states[(state >> shift) - 1]
-        try:
-            after = self.model.step(before, op.f, op.value, self._results[code])
-            next_state = NO if after is IMPOSSIBLE else self._number(after) << shift
-        except Mistake as mistake:
-            raise Mistake(f"{self._place(op)}: {mistake}") from None
+        next_state = NO
+        if self.before[code] in (ANY, SOME, state):
+            try:
+                after = self.model.step(before, op.f, op.value, self._results[code])
+            except Mistake as mistake:
+                raise Mistake(f"{self._place(op)}: {mistake}") from None
+            if after is not IMPOSSIBLE:
+                next_state = self._number(after) << shift
         self.next_state[code][state] = next_state
         self.take(100)
         return next_state
@@ -235,9 +258,8 @@ class Part:
                 needs[state] = first, mask | 1 << (number - first)
         return needs
 
-    def _add_unknown(self, unknown: list[Operation]) -> None:
+    def _add_unknown(self, unknown: list[Operation], codes: list[int]) -> None:
         """Add the operations of unknown outcome, without those that nobody can have seen."""
-        codes = [self._code_of(op, UNKNOWN) for op in unknown]
         self.grows = SOME in self.after
         # A state must be seen by `needs` alone, or no write can be called unseen.
         self.exact = not self.grows and SOME not in self.before
