@@ -75,3 +75,9 @@ def test_no_pattern_takes_exponential_time() -> None:
     """This would not end in anybody's life."""
     assert not glob(b"a*" * 40 + b"b").matches(b"a" * 5000)
     assert glob(b"*a" * 40).matches(b"a" * 5000)
+
+
+def test_a_pattern_of_very_many_stars_matches_nothing() -> None:
+    assert glob(b"*?" * 1000 + b"***").matches(b"a" * 1000)
+    assert not glob(b"*?" * 1001).matches(b"a" * 5000)
+    assert not glob(b"*?" * 50_000).matches(b"a" * 50_000)

@@ -7,6 +7,11 @@ leftmost place for each such piece is enough, so that no pattern takes exponenti
 import re
 from functools import lru_cache
 
+MOST_STARS = 1000
+"""A pattern with more matches nothing. Several in a row are one; one at the end does not count."""
+NOTHING = b"(?!)"
+"""The regular expression that nothing matches."""
+
 
 @lru_cache(maxsize=256)
 def glob(pattern: bytes) -> "Glob":
@@ -19,6 +24,8 @@ class Glob:
 
     def __init__(self, pattern: bytes) -> None:
         pieces, self._lengths = _pieces(pattern)
+        if sum(map(bool, pieces[1:])) > MOST_STARS:
+            pieces, self._lengths = [NOTHING], [0]
         self._pieces = [re.compile(piece, re.DOTALL) for piece in pieces]
 
     def matches(self, text: bytes) -> bool:
@@ -81,4 +88,4 @@ def _one_of(pattern: bytes, position: int) -> tuple[bytes, int]:
     if is_negated:
         members = set(range(256)) - members
     listed = b"".join(b"\\x%02x" % member for member in sorted(members))
-    return (b"[%b]" % listed if listed else b"(?!)"), position + 1
+    return (b"[%b]" % listed if listed else NOTHING), position + 1
