@@ -1,5 +1,6 @@
 """A real cluster of processes: it serves, survives kills, and keeps what it has acknowledged."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,8 +13,12 @@ from pathlib import Path
 import pytest
 
 from quorate.cli.main import main
+from quorate.cli.systems import system_of
+from quorate.errors import Mistake
 from quorate.live import supervisor
-from quorate.live.supervisor import Place
+from quorate.live.config import parse_address
+from quorate.live.member import Member
+from quorate.live.supervisor import CONFIG, Place
 
 
 def ask(place: Place, *words: str, seconds: float = 10.0) -> str:
@@ -146,3 +151,20 @@ def test_a_detached_cluster_stays_up_though_nobody_reads(tmp_path: Path) -> None
         process.stdout.close()
         process.wait(60)
     assert supervisor.stop(supervisor.find(tmp_path / "c")) == ["n1"]
+
+
+def test_nobody_reaches_a_member_before_its_node_has_started(tmp_path: Path) -> None:
+    """What came then would be a step of a node without its start."""
+    (place,) = supervisor.create(tmp_path, "raft", 1)
+    member = Member(place.config, system_of("raft"), place.directory / CONFIG)
+    doors = [parse_address(text, "") for text in (place.clients, place.config.members["n1"])]
+
+    def begin() -> None:
+        for address in doors:
+            with socket.socket() as sock:
+                assert sock.connect_ex(address) != 0
+        raise Mistake("it was about to begin")
+
+    member.begin = begin  # type: ignore[method-assign]
+    with pytest.raises(Mistake, match="about to begin"):
+        asyncio.run(member.run())
