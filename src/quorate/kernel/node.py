@@ -8,6 +8,7 @@ What a handler wants done goes to `env` (see `quorate.kernel.env`).
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -175,10 +176,11 @@ def step(node: NodeT, event: Event, env: "Env") -> NodeT:
 _OPTIONAL = frozenset({Start, BatchEnd})
 
 
+@cache
 def durable_fields(kind: type[Node]) -> tuple[str, ...]:
     """The names of the fields that survive a crash, in the order in which they are declared."""
-    hints = _field_types(kind)
-    return tuple(name for name in kind.__struct_fields__ if _DurableMark in get_args(hints[name]))
+    hints = _field_types(kind).items()
+    return tuple(name for name, hint in hints if _DurableMark in get_args(hint))
 
 
 def recover(fresh: NodeT, crashed: NodeT) -> NodeT:
@@ -199,10 +201,10 @@ def recover(fresh: NodeT, crashed: NodeT) -> NodeT:
     return node
 
 
+@cache
 def child_fields(kind: type[Node]) -> tuple[str, ...]:
     """The names of the fields that hold a child node, or a `Map` of them."""
-    hints = _field_types(kind)
-    return tuple(name for name in kind.__struct_fields__ if _holds_node(hints[name]))
+    return tuple(name for name, hint in _field_types(kind).items() if _holds_node(hint))
 
 
 def _holds_node(annotation: Any) -> bool:
@@ -235,12 +237,8 @@ def check_classes(kinds: Iterable[type[Node]]) -> None:
                 raise TypeError(f"{module}: nothing handles {name}: add @on({name}) to {names}")
 
 
-_types: dict[type[Node], dict[str, Any]] = {}
-
-
+@cache
 def _field_types(kind: type[Node]) -> dict[str, Any]:
     """Resolved annotations by field; they may be strings, and name what is defined later."""
-    if kind not in _types:
-        hints = get_type_hints(kind, include_extras=True)
-        _types[kind] = {name: hints[name] for name in kind.__struct_fields__}
-    return _types[kind]
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hints[name] for name in kind.__struct_fields__}
