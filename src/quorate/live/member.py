@@ -165,9 +165,6 @@ class Member:
             if self.config.spans:
                 self.spans = self._tell_spans(loop)
             servers = await self._listen(loop)
-            self.begin()
-            for server in servers:  # Not before: a node's first event is its start.
-                await server.start_serving()
             # asyncio's own transports are circular; those of uvloop are not.
             is_circular = isinstance(loop, asyncio.BaseEventLoop)
             quiet_collector(self.system.makes_cycles or is_circular)
@@ -271,6 +268,7 @@ class Member:
             self._inbound.add(one)
             return one
 
+        self.begin()  # Before anybody can reach us: a node's first event is its start.
         return [
             await _serve(loop, inbound, config.members[config.member], serve),
             await _serve(loop, lambda: Connection(self.door), config.clients, clients),
@@ -394,9 +392,7 @@ async def _serve(
 ) -> asyncio.Server:
     host, port = parse_address(text, "address")
     try:
-        return await loop.create_server(
-            protocol, host, port, ssl=tls, reuse_address=True, start_serving=False
-        )
+        return await loop.create_server(protocol, host, port, ssl=tls, reuse_address=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise Mistake(f"cannot listen at {text}: {reason}; is another member running?") from error
