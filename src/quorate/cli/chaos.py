@@ -15,11 +15,12 @@ from quorate.cli.screen import Screen, command, in_words
 from quorate.cli.systems import SYSTEMS, system_of
 from quorate.errors import Mistake
 from quorate.explore.report import history_trace
+from quorate.live.administration import take_snapshot
 from quorate.live.chaos.dialect import Dialect, RedisDialect, WordsDialect
 from quorate.live.chaos.nemesis import KINDS, Struck, tolerated
 from quorate.live.chaos.network import Network
 from quorate.live.chaos.report import Report
-from quorate.live.chaos.run import NETWORKS, Plan, Run, member_names
+from quorate.live.chaos.run import NETWORKS, SEGMENT_BYTES, Plan, Run, member_names
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.system import System
 from quorate.verdict import Verdict
@@ -54,7 +55,8 @@ def main(options: Namespace) -> int:
         dialect=dialect,
         clients=options.clients,
         rate=options.rate,
-        configuration=options.configuration,
+        configuration=options.configuration or system.chaos or system.first,
+        takes_snapshots=take_snapshot(system.scenario.node) is not None,
         record=options.record,
     )
     is_kept = True
@@ -163,6 +165,9 @@ def _facts(report: Report, left_out: Mapping[str, str]) -> dict[str, object]:
         "network": report.network,
         "left out": left_out,
         "frames": report.frames,
+        "configuration": report.configuration,
+        "segment bytes": SEGMENT_BYTES,
+        "kept": report.kept,
         "explanation": report.explanation.render() if report.explanation else None,
     }
 
@@ -175,10 +180,14 @@ def _say(screen: Screen, report: Report, left_out: Mapping[str, str]) -> None:
         f"bound    {report.nodes} members, {report.clients} clients, seed {report.seed}; "
         f"{report.seconds:g} s; {report.steps:,} steps of the checker"
     )
+    screen.say(
+        f"setting  configuration {report.configuration}, segments of {SEGMENT_BYTES:,} bytes"
+    )
     screen.say(f"clients  {in_words(report.operations)}")
     for kind, count in sorted(report.injected.items()):
         screen.say(f"faults   {kind}: {count} injected, {report.bit.get(kind, 0)} bit")
     for kind, why in left_out.items():
         screen.say(f"without  {kind}: {why}")
     screen.say(f"links    {LINKS[report.network]}; {in_words(report.frames)}")
+    screen.say(f"disks    {in_words(report.kept)}")
     screen.say(f"also     {report.leaders} leaders; {report.dropped:,} unsynced bytes dropped")

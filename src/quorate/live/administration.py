@@ -7,7 +7,7 @@ import msgspec
 
 from quorate.errors import Mistake
 from quorate.kernel.canonical import Plain
-from quorate.kernel.node import Message, Operation
+from quorate.kernel.node import Message, Node, Operation
 from quorate.kernel.values import NodeId
 from quorate.live.codec import Undecodable
 from quorate.live.config import parse_address, write_config
@@ -34,6 +34,12 @@ class Question(msgspec.Struct, kw_only=True):
     value: str = ""
     member: str = ""
     address: str = ""
+
+
+def take_snapshot(node: type[Node]) -> type[Message] | None:
+    """The message by which an operator has a server take a snapshot; None if it takes none."""
+    named = {kind.__name__: kind for kind in node.handlers if issubclass(kind, Message)}
+    return named.get("TakeSnapshot")
 
 
 class Administration:
@@ -78,11 +84,11 @@ class Administration:
         """Have the server store what it has applied, if it knows how."""
         member = self._member
         me = NodeId(member.config.member)
-        for kind in member.server.node.handlers:
-            if kind.__name__ == "TakeSnapshot" and issubclass(kind, Message):
-                member.host.deliver(me, me, kind(), 0)
-                return {"taking": member.config.member}
-        raise Mistake(f"{member.config.system} takes no snapshots")
+        kind = take_snapshot(type(member.server.node))
+        if kind is None:
+            raise Mistake(f"{member.config.system} takes no snapshots")
+        member.host.deliver(me, me, kind(), 0)
+        return {"taking": member.config.member}
 
     def _meet(self, name: str, address: str) -> None:
         """Know the member, also after a restart, and connect to it."""

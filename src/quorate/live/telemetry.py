@@ -29,6 +29,7 @@ class Telemetry:
         delays: by how much the loop was late, ten times a second.
         pauses: how long the garbage collector held everything up.
         became: how often the server took each role.
+        stored: snapshots that were taken here, or installed: those of what it had not applied.
         started: when, in seconds since 1970.
     """
 
@@ -36,6 +37,7 @@ class Telemetry:
         self.delays = Durations()
         self.pauses = Durations()
         self.became: Counter[str] = Counter()
+        self.stored: Counter[str] = Counter()
         self.started = time.time()
         self._member = member
         self._known: tuple[str, str, int] = ("", "", 0)
@@ -110,6 +112,9 @@ class Telemetry:
                 self._member.spans.took("slow sync", nanoseconds)
 
     def _kept(self, name: str, nanoseconds: int) -> None:
+        node: Any = self._member.server.node
+        index = getattr(getattr(node, "storing", None), "index", 0)
+        self.stored["installed" if index > getattr(node, "commit_index", index) else "taken"] += 1
         self._member.log.tell("stored", name=name, seconds=nanoseconds / 1e9)
         if self._member.spans is not None:
             self._member.spans.took("store", nanoseconds, name=name)
@@ -163,6 +168,12 @@ class Telemetry:
                 "collection": self.pauses.longest / 1e6,
                 "delay": self.delays.longest / 1e6,
                 "store": disk.stores.longest / 1e6,
+            },
+            "kept": {
+                "snapshots taken": self.stored["taken"],
+                "snapshots installed": self.stored["installed"],
+                "recoveries from a snapshot": int(bool(disk.stored)),
+                "checkpoints": disk.checkpoints,
             },
             "spans": {"sent": spans.sent, "lost": spans.lost} if spans else {},
         }

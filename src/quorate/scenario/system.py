@@ -60,6 +60,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
         modules: full names of modules whose structs travel, besides those of the two classes.
         makes_cycles: whether steps may leave garbage that refers to itself in a circle. If it is
             known that they do not, members do without a collector, and its pauses.
+        chaos: the configuration that chaos runs unless it is told another, one whose limits are
+            met often; "" for the first.
     """
 
     scenario: Scenario
@@ -67,12 +69,18 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     client: type[Node]
     modules: tuple[str, ...] = ()
     makes_cycles: bool = True
+    chaos: str = ""
+
+    @property
+    def first(self) -> str:
+        """The name of the first configuration."""
+        return self.scenario.configurations[0].name
 
     def server(self, configuration: str, id: NodeId, peers: tuple[NodeId, ...]) -> Node:
         """A member's node before its first step; "" is the first configuration. Raises Mistake."""
         scenario = self.scenario
         named = {one.name: one for one in scenario.configurations}
-        chosen = named.get(configuration or next(iter(named)))
+        chosen = named.get(configuration or self.first)
         if chosen is None:
             names = ", ".join(named)
             raise Mistake(f"{scenario.name} has no configuration {configuration!r}; it has {names}")

@@ -16,14 +16,18 @@ import pytest
 from quorate.check import Result, Value
 from quorate.check.linearizability import PartResult
 from quorate.cli.main import main
+from quorate.cli.systems import system_of
 from quorate.live import supervisor
+from quorate.live.administration import take_snapshot
 from quorate.live.chaos import crew
+from quorate.live.chaos import report as reports
+from quorate.live.chaos import run as runs
 from quorate.live.chaos.clients import Client, Ledger
 from quorate.live.chaos.dialect import RedisDialect, WordsDialect
 from quorate.live.chaos.nemesis import KINDS
 from quorate.live.chaos.network import Network
 from quorate.live.chaos.proxy import Way
-from quorate.live.chaos.report import Report, judge
+from quorate.live.chaos.report import MANY_OPERATIONS, Report, judge, never_happened
 from quorate.live.chaos.run import Plan, Run
 from quorate.verdict import Verdict
 
@@ -36,9 +40,11 @@ def play(
     system: str = "raft",
     nodes: int = 3,
     seed: int = 1,
+    configuration: str = "",
     network: Network[Any] | None = None,
 ) -> Report:
-    """One run."""
+    """One run, as the command has it."""
+    runs = system_of(system)
 
     async def run() -> Report:
         plan = Plan(
@@ -49,6 +55,8 @@ def play(
             seed=seed,
             directory=directory / "cluster",
             dialect=RedisDialect() if system.startswith("kv") else WordsDialect(),
+            configuration=configuration or runs.chaos,
+            takes_snapshots=take_snapshot(runs.scenario.node) is not None,
         )
         one = Run(plan, network=network)
         one.tamper = tamper
@@ -64,6 +72,8 @@ def test_the_real_thing_passes_and_every_fault_bites(tmp_path: Path) -> None:
     assert report.operations["ok"] > 300
     assert report.leaders > 1
     assert report.dropped > 0
+    assert report.kept["snapshots taken"] > 0
+    assert report.kept["recoveries from a snapshot"] > 0
     assert not [place for place in supervisor.find(tmp_path / "cluster") if place.pid()]
 
 
@@ -157,6 +167,12 @@ def test_a_member_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
     assert "no_member_ends: n2 has ended by itself" in report.reasons[0]
 
 
+KEPT = (
+    "checkpoints",
+    "snapshots taken",
+    "recoveries from a snapshot",
+    "snapshots installed",
+)
 PART = PartResult("x", Verdict.PASS, 100, 100, "")
 PASSED = Result(Verdict.PASS, (PART,), 100, "", None)
 UNDECIDED = Result(Verdict.UNKNOWN, (PART,), 100, "the budget was used up", None)
@@ -186,6 +202,31 @@ def test_the_verdict_is_the_worst_of_all_judges(
     found, reasons = judge(result, ("kill",), bit, 50, broke, unread, interrupted)
     assert found is verdict
     assert word in (reasons[0] if reasons else "")
+
+
+def test_snapshots_and_checkpoints_that_never_happen_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with the settings of `quorate up`, whose limits no run meets."""
+    monkeypatch.setattr(runs, "SEGMENT_BYTES", 1 << 24)
+    monkeypatch.setattr(reports, "MANY_OPERATIONS", 1)
+    report = play(tmp_path, ("partition",), 4, system="kv", configuration="default")
+    assert report.verdict is Verdict.UNKNOWN
+    missing = "snapshots taken, checkpoints, snapshots installed"
+    assert f"never happened: {missing}" in report.reasons
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_never_happened_matters_once_there_was_much_to_keep(name: str) -> None:
+    kept = {what: int(what != name) for what in KEPT}
+    missing = never_happened(kept, KINDS)
+    assert missing == (name,)
+    much = PartResult("x", Verdict.PASS, MANY_OPERATIONS, MANY_OPERATIONS, "")
+    found = [
+        judge(Result(Verdict.PASS, (part,), 100, "", None), (), {}, 1, "", [], False, missing)
+        for part in (PART, much)
+    ]
+    assert found == [(Verdict.PASS, ()), (Verdict.UNKNOWN, (f"never happened: {name}",))]
 
 
 def test_too_few_operations_are_no_pass() -> None:
@@ -222,6 +263,8 @@ def test_the_command_tells_what_happened_and_how_to_run_it_again(
     assert main(["check", str(history), "--model", "kv"]) == 0
     assert main([*words, "--dir", str(directory)]) == 3
     assert "holds a cluster" in capsys.readouterr().err
+    assert main(["up", "raft", "--dir", str(directory), "--detach"]) == 0
+    assert main(["down", "--dir", str(directory)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -35,6 +36,7 @@ class Crew:
     Attributes:
         places: where the members live, by name.
         down: members that are down on purpose.
+        kept: what each incarnation of a member last told of its snapshots and checkpoints.
         signal: how a process is signalled.
     """
 
@@ -46,6 +48,7 @@ class Crew:
         """`inside` is the context in which a member's processes are started."""
         self.places = {place.name: place for place in places}
         self.down: set[str] = set(self.places)
+        self.kept: dict[tuple[str, int], dict[str, int]] = {}
         self.signal: Callable[[int, int], None] = os.kill
         self._inside = inside
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -137,9 +140,18 @@ class Crew:
     async def status(self, name: str) -> dict[str, Any] | None:
         """What a member says of itself; None if it says nothing."""
         try:
-            return await self.ask(name, {"ask": "status"})
+            facts = await self.ask(name, {"ask": "status"})
         except Unreachable:
             return None
+        self.kept[name, facts["incarnation"]] = facts["kept"]
+        return facts
+
+    def kept_in_all(self) -> Counter[str]:
+        """What all incarnations of all members have told of snapshots and checkpoints."""
+        total = Counter[str]()
+        for told in self.kept.values():
+            total.update(told)
+        return total
 
     async def up(self, name: str) -> None:
         """Wait until a member that was started answers. Raises Ended."""

@@ -20,10 +20,13 @@ from quorate.live.chaos.namespaces import Namespaces
 from quorate.live.chaos.nemesis import Nemesis, Struck
 from quorate.live.chaos.network import Network
 from quorate.live.chaos.proxy import Proxies
-from quorate.live.chaos.report import LEAST_OPERATIONS, Report, judge
+from quorate.live.chaos.report import LEAST_OPERATIONS, Report, judge, never_happened
 from quorate.live.chaos.strokes import Stage
-from quorate.live.supervisor import Place
+from quorate.live.config import write_config
+from quorate.live.supervisor import CONFIG, Place
 
+SEGMENT_BYTES = 1 << 14
+"""Of a journal under chaos: as small as a database that is in use is large."""
 READ_SECONDS = 30.0
 """How long after the heal every key must have been read."""
 
@@ -43,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         kinds: of faults.
         most: how many members may be down at once; None for the largest minority.
         rate: operations a second, of all clients together.
+        takes_snapshots: whether members do, and so are expected to.
         budget: of the checker.
     """
 
@@ -57,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     clients: int = 10
     rate: int = 400
     configuration: str = ""
+    takes_snapshots: bool = False
     record: str = "none"
     budget: Budget = Budget(10**12, 120.0)
 
@@ -92,12 +97,14 @@ class Run:
         """Run it all. Raises Mistake if the cluster does not even start."""
         plan, network = self.plan, self._network
         try:
-            crew = Crew(await _cluster(plan, network), network.inside)
+            places = _cluster(plan)
+            crew = Crew(await network.stand_between(places), network.inside)
             try:
                 most = (plan.nodes - 1) // 2 if plan.most is None else plan.most
                 return await self._on(Stage(crew, network, self.ledger, most))
             finally:
                 crew.end()
+                _leave(places)
         finally:
             network.close()
 
@@ -165,8 +172,11 @@ class Run:
         plan, history = self.plan, self.ledger.history
         result = check_history(history, model_named("kv"), plan.budget)
         least = min(LEAST_OPERATIONS * plan.clients, int(plan.rate * plan.seconds / 4))
+        kept = self.stage.crew.kept_in_all()
+        missing = never_happened(kept, plan.kinds) if plan.takes_snapshots else ()
+        broke, is_interrupted = nemesis.broke, self._is_interrupted
         verdict, reasons = judge(
-            result, plan.kinds, nemesis.bit, least, nemesis.broke, unread, self._is_interrupted
+            result, plan.kinds, nemesis.bit, least, broke, unread, is_interrupted, missing
         )
         network = self.stage.network
         return Report(
@@ -175,6 +185,7 @@ class Run:
             clients=plan.clients,
             seed=plan.seed,
             seconds=round(seconds, 1),
+            configuration=plan.configuration,
             verdict=verdict,
             reasons=reasons,
             operations=dict(self.ledger.counts),
@@ -186,6 +197,7 @@ class Run:
             network=network.name,
             unable=network.unable,
             frames=network.counted(network.ways.values()),
+            kept=kept,
             history=history,
             explanation=result.explanation,
             steps=result.steps,
@@ -197,12 +209,19 @@ def member_names(nodes: int) -> list[str]:
     return [f"n{index + 1}" for index in range(nodes)]
 
 
-async def _cluster(plan: Plan, network: Network[Any]) -> list[Place]:
-    """The directory of a fresh cluster, whose members dial each other through the network."""
+def _leave(places: list[Place]) -> None:
+    """Let `quorate up` start the cluster: nothing stands between its members any more."""
+    for place in places:
+        config = msgspec.structs.replace(place.config, chaos=False)
+        write_config(place.directory / CONFIG, config)
+
+
+def _cluster(plan: Plan) -> list[Place]:
+    """The directory of a fresh cluster."""
     if supervisor.exists(plan.directory):
         raise Mistake(f"{plan.directory} holds a cluster; chaos wants a fresh one")
-    settings: dict[str, str | bool] = {"chaos": True, "record": plan.record}
+    settings: dict[str, str | int] = {"chaos": True, "record": plan.record}
+    settings["segment_bytes"] = SEGMENT_BYTES
     if plan.configuration:
         settings["configuration"] = plan.configuration
-    places = supervisor.create(plan.directory, plan.system, plan.nodes, **settings)
-    return await network.stand_between(places)
+    return supervisor.create(plan.directory, plan.system, plan.nodes, **settings)

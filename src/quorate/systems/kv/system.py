@@ -31,6 +31,14 @@ SETTINGS = raft_state.Config(
     stale_reads=True,
 )
 """For a real network and disk, on machines that also do other things."""
+SMALL = msgspec.structs.replace(SETTINGS, snapshot_every=50, chunk_parts=8)
+"""Limits that are met many times a minute, also by clients that take their time."""
+CONFIGURATIONS = {
+    "default": SETTINGS,
+    "small": SMALL,
+    # A lease keeps voters silent after a restart, who then have no promise to forget.
+    "no leases": msgspec.structs.replace(SMALL, lease_reads=False),
+}
 
 
 class RedisConnection(Connection):
@@ -117,7 +125,10 @@ def system_on(raft: Scenario) -> System:
     scenario = msgspec.structs.replace(
         raft,
         name=raft.name.replace("raft", "kv", 1),
-        configurations=(Configuration("default", {"config": SETTINGS, "state": state}),),
+        configurations=tuple(
+            Configuration(name, {"config": config, "state": state})
+            for name, config in CONFIGURATIONS.items()
+        ),
     )
     return System(
         scenario=scenario,
@@ -125,4 +136,5 @@ def system_on(raft: Scenario) -> System:
         client=RedisConnection,
         modules=("quorate.systems.kv.store", "quorate.systems.kv.keyspace", "quorate.wire.resp"),
         makes_cycles=False,
+        chaos="small",
     )
