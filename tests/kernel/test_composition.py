@@ -5,7 +5,6 @@ import pytest
 
 from quorate.kernel import (
     ChildStepped,
-    Client,
     Durable,
     Env,
     Map,
@@ -102,14 +101,6 @@ def env_of(node: Node) -> Env:
     return Env(node.id, node.peers, lambda name, options: options[0])
 
 
-class Till(Client):
-    """Also handles what only counters do, for `check_classes` looks at whole modules."""
-
-    @on(Flush)
-    def flush(self, timer: Flush, env: Env) -> None:
-        raise AssertionError("no till sets this timer")
-
-
 def shop(id: NodeId) -> Shop:
     return Shop(id=id, peers=(N1, N2))
 
@@ -159,13 +150,19 @@ def test_recovery_keeps_the_durable_fields_of_children() -> None:
     assert (node.shards["x"].total, node.shards["x"].heard) == (2, 0)
 
 
+def test_a_key_with_a_slash_names_no_child() -> None:
+    node = msgspec.structs.replace(shop(N1), shards=Map({"a/b": Counter(id=N1)}))
+    with pytest.raises(LookupError, match=r"'shards\.a/b' names no child: a slash separates"):
+        run_child(node, "shards.a/b", Add(1), env_of(node))
+
+
+def test_children_are_fields_whose_class_handles_what_its_parent_does_not() -> None:
+    check_classes([Shop])
+
+
 def test_an_unknown_child_is_named() -> None:
     with pytest.raises(LookupError, match="Shop has no child 'cellar'"):
         step(shop(N1), ToChild("cellar", "", Add(1)), env_of(shop(N1)))
-
-
-def test_children_are_fields_that_a_class_may_have() -> None:
-    check_classes((Shop, Counter))
 
 
 def buy(bits: int, client: int, slot: int) -> Operation:
@@ -176,7 +173,6 @@ def test_children_live_crash_and_recover_in_a_world() -> None:
     scenario = Scenario(
         name="shop",
         node=Shop,
-        client=Till,
         client_fields={"retry": 0},
         nodes=2,
         clients=1,

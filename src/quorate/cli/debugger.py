@@ -1,12 +1,15 @@
 """`quorate replay --pdb`: Python's debugger inside the handler of one event of a schedule."""
 
 import pdb  # noqa: T100  # What a person asked for, not a left-over.
+from collections.abc import Callable
+from typing import Any
 
 from quorate.cli.screen import Screen
 from quorate.errors import Mistake
 from quorate.explore.replay import Replayed, find_event, replay
+from quorate.kernel.composition import child_names
 from quorate.kernel.env import Env
-from quorate.kernel.node import Event, Node, step
+from quorate.kernel.node import Event, Node, for_children, step
 from quorate.scenario.schedule import Schedule
 from quorate.simulate.watchdog import unwatched
 
@@ -22,7 +25,7 @@ def replay_to(schedule: Schedule, event: str, screen: Screen) -> Replayed:
     target = records[find_event(event, records, "--pdb")]
     if target.event is None or target.before is None:
         raise Mistake(f"{target.label} runs no handler: no node takes part in it")
-    if type(target.event) not in target.before.handlers:
+    if _handler(target.before, target.event) is None:
         name = type(target.event).__name__
         raise Mistake(f"{type(target.before).__name__} has no handler for {name}")
     screen.note(f"stopping in {target.label} (@{target.id}) at {target.node}; q goes on to the end")
@@ -52,7 +55,8 @@ class _Stop:
         if self._count != self._wanted:
             return step(node, event, env)
         successor: Node = node.__copy__()  # type: ignore[attr-defined]  # absent from its stubs
-        handler = node.handlers[type(event)]
+        handler = _handler(node, event)
+        assert handler is not None, "it was looked for before"
         debugger = _Debugger(nosigint=True)
         with unwatched():
             debugger.runcall(handler, successor, event, env)
@@ -60,3 +64,9 @@ class _Stop:
             env.effects.clear()
             return step(node, event, env)
         return successor
+
+
+def _handler(node: Node, event: Event) -> Callable[..., Any] | None:
+    """What handles an event: the node's own method, or else what passes it to a child."""
+    kind = type(event)
+    return node.handlers.get(kind) or (for_children.get(kind) if child_names(node) else None)

@@ -26,8 +26,10 @@ def _up(options: Namespace, screen: Screen) -> int:
     directory = Path(options.dir)
     places = _places(options, directory)
     started: list[Place] = []
+    # A cluster that is left running may have lost some of its members: those are started again.
+    down = [place for place in places if place.pid() is None] if options.detach else []
     try:
-        for place in places:
+        for place in down or places:
             supervisor.start(place)
             started.append(place)
         facts = supervisor.await_ready(places)

@@ -165,9 +165,8 @@ def count(world: World, history: History) -> dict[str, int]:
     for name in world.judge.reached:
         counters[f"reached {name}"] = 1
     flights = chain.from_iterable(map(attrgetter("flights"), world.records))
-    for reason, times in Counter(map(attrgetter("lost"), flights)).items():
-        if reason:
-            counters[f"messages {reason}"] = times
+    for reason, times in Counter(filter(None, map(attrgetter("lost"), flights))).items():
+        counters[f"messages {reason}"] = times
     open_by_key: dict[str | None, int] = {}
     healed = world.scenario.heal
     for operation in history.operations:

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from quorate.errors import Mistake
-from quorate.kernel.canonical import same
 from quorate.kernel.env import Env, Send, SetTimer
 from quorate.kernel.node import BatchEnd, Event, Invoke, Message, Node, Start, Stored, step
 from quorate.kernel.values import Map, NodeId
@@ -149,11 +148,8 @@ class Player:
     def _check_recovery(self, before: Head, head: Head, node: Node) -> None:
         if head.incarnation != before.incarnation + 1:
             return  # Some incarnation was not recorded.
-        fields = self._durable.fields
-        found = fields(node)
-        for _, state in self._unsynced:
-            if all(map(same, fields(state), found)):
-                return
+        if any(self._durable.changes(state, node) is None for _, state in self._unsynced):
+            return
         raise Parted(
             f"{head.member} began incarnation {head.incarnation} with a durable state that it did "
             f"not have after any step from the last synced one, {self._unsynced[0][0]}, on"
@@ -186,6 +182,7 @@ class Player:
             raise Parted(f"{where}: {name} does not do again what it did")
         self._nodes[entry.node] = after
         is_durable = entry.node == member and self._durable.changes(node, after) is not None
+        self._durable.outdated.clear()
         if is_durable:
             self._unsynced.append((entry.number, after))
         self.steps += 1

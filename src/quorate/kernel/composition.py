@@ -2,9 +2,9 @@
 
 Parent and child act in one step, write one durable record, and crash together. A child's address
 is a path below its parent's, `n1/log` for the field `log` and `n1/shards.7` for key "7" of the
-field `shards`; its peers, unless it was made with others, are the children at the same path of
-the parent's peers. Its parent makes it with any id: its address follows from where it stands.
-Children get `Start` just before their parent does.
+field `shards`, so that keys have no slash; its peers, unless it was made with others, are the
+children at the same path of the parent's peers. Its parent makes it with any id: its address
+follows from where it stands. Children get `Start` just before their parent does.
 """
 
 import msgspec
@@ -48,6 +48,8 @@ class ChildStepped(Event):
 
 def child_of(parent: Node, name: str) -> Node:
     """The child of that name. Raises LookupError if there is none."""
+    if "/" in name:
+        raise LookupError(f"{name!r} names no child: a slash separates the parts of an address")
     field, _, key = name.partition(".")
     value = getattr(parent, field, None)
     child = value.get(key) if isinstance(value, Map) else value
@@ -64,31 +66,23 @@ def run_child(parent: Node, name: str, event: Event, env: Env, source: str = "")
         child = msgspec.structs.replace(child, id=inner.id, peers=child.peers or inner.peers)
     successor = step(child, event, inner)
     field, _, key = name.partition(".")
-    if key:
-        setattr(parent, field, getattr(parent, field).set(key, successor))
-    else:
-        setattr(parent, field, successor)
+    setattr(parent, field, getattr(parent, field).set(key, successor) if key else successor)
     for effect in inner.effects:
         env.effects += _outward(name, env.id.count("/"), effect)
 
 
 def _deliver(parent: Node, event: ToChild, env: Env) -> bool:
     sender = f"{env.sender}/{event.source}" if event.source else env.sender
-    run_child(parent, event.child, event.message, env, sender)
-    return _tell(parent, event.child, env)
+    return _pass_on(parent, event.child, event.message, env, sender)
 
 
 def _fire(parent: Node, event: ChildTimer, env: Env) -> bool:
-    run_child(parent, event.child, event.timer, env)
-    return _tell(parent, event.child, env)
+    return _pass_on(parent, event.child, event.timer, env)
 
 
 def _stored(parent: Node, event: Stored, env: Env) -> bool:
     name, slash, rest = event.name.partition("/")
-    if not slash:
-        return False
-    run_child(parent, name, Stored(rest), env)
-    return _tell(parent, name, env)
+    return bool(slash) and _pass_on(parent, name, Stored(rest), env)
 
 
 def _start(parent: Node, event: Start, env: Env) -> bool:
@@ -115,7 +109,9 @@ def child_names(parent: Node) -> list[str]:
     return names
 
 
-def _tell(parent: Node, name: str, env: Env) -> bool:
+def _pass_on(parent: Node, name: str, event: Event, env: Env, source: str = "") -> bool:
+    """Run a child in a step that is about it alone, and tell the parent if it wants to know."""
+    run_child(parent, name, event, env, source)
     handler = parent.handlers.get(ChildStepped)
     if handler is not None:
         handler(parent, ChildStepped(name), env)

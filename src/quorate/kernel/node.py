@@ -204,26 +204,30 @@ def recover(fresh: NodeT, crashed: NodeT) -> NodeT:
 @cache
 def child_fields(kind: type[Node]) -> tuple[str, ...]:
     """The names of the fields that hold a child node, or a `Map` of them."""
-    return tuple(name for name, hint in _field_types(kind).items() if _holds_node(hint))
+    return tuple(name for name, hint in _field_types(kind).items() if _child_class(hint))
 
 
-def _holds_node(annotation: Any) -> bool:
+def _child_class(annotation: Any) -> type[Node] | None:
     if get_origin(annotation) is Map:
         annotation = get_args(annotation)[1]
-    return isinstance(annotation, type) and issubclass(annotation, Node)
+    is_class = isinstance(annotation, type) and issubclass(annotation, Node)
+    return annotation if is_class else None
 
 
 def check_classes(kinds: Iterable[type[Node]]) -> None:
-    """Refuse node classes that cannot work, naming the class and the field or message.
+    """Refuse node classes, and those of their children, that cannot work, naming what is wrong.
 
     Every field must be of an immutable type. Every Message and Timer of the modules that define
     the classes must have a handler in one of them. Raises TypeError.
     """
-    classes = tuple(kinds)
+    classes = list(kinds)
+    for kind in classes:
+        children = map(_child_class, _field_types(kind).values())
+        classes += [child for child in dict.fromkeys(children) if child and child not in classes]
     handled = {event for kind in classes for event in kind.handlers}
     for kind in classes:
         for name, annotation in _field_types(kind).items():
-            culprit = None if _holds_node(annotation) else immutable_type(annotation)
+            culprit = None if _child_class(annotation) else immutable_type(annotation)
             if culprit:
                 raise TypeError(
                     f"{kind.__name__}.{name}: {culprit} is not immutable canonical data; "

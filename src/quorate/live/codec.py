@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from quorate.errors import Mistake, one_line
-from quorate.kernel.canonical import Plain
+from quorate.kernel.canonical import Collection, Plain
 from quorate.kernel.client import Redirect, Request, Response
 from quorate.kernel.composition import ChildTimer, ToChild
 from quorate.kernel.node import (
@@ -29,6 +29,7 @@ from quorate.kernel.node import (
     Start,
     Stored,
     Timer,
+    child_fields,
 )
 from quorate.kernel.values import Log, Map, NodeId, Set
 from quorate.wire.malformed import MALFORMED
@@ -53,7 +54,8 @@ class Codec:
         self._events = {kind: self._decoder(_union({*kind.handlers, *_HOST})) for kind in kinds}
         self._plain = self._decoder(Plain)
         self._named = self._decoder(tuple[str, msgspec.Raw])
-        self._all = {kind.__name__: kind for kind in _candidates(kinds, modules, _is_struct)}
+        candidates = (Map, Set, Log, *_candidates(kinds, modules, _is_struct))
+        self._all = {kind.__name__: kind for kind in candidates}
 
     def encode(self, value: object) -> bytes:
         """The bytes of any canonical value."""
@@ -74,16 +76,21 @@ class Codec:
         return _decode(self._plain, data)
 
     def named(self, data: bytes | memoryview) -> Any:
-        """The struct that the bytes are: its class's name, then itself. Raises Undecodable."""
+        """What `named_bytes` has made into these bytes. Raises Undecodable."""
         name, raw = _decode(self._named, data)
+        return self.typed(self.class_of(name))(raw) if name else self.plain(raw)
+
+    def named_bytes(self, value: object) -> bytes:
+        """The bytes of a struct or collection, with its class's name, or of what is plain."""
+        has_class = isinstance(value, msgspec.Struct | Collection)
+        return self.encode((type(value).__name__ if has_class else "", value))
+
+    def class_of(self, name: str) -> type:
+        """The struct or collection of that name. Raises Undecodable if there is none."""
         kind = self._all.get(name)
         if kind is None:
             raise Undecodable(f"no struct is called {name!r:.80}")
-        return self.typed(kind)(raw)
-
-    def named_bytes(self, value: object) -> bytes:
-        """The bytes of a struct, with its class's name: see `named`."""
-        return self.encode((type(value).__name__, value))
+        return kind
 
     def typed(self, annotation: Any) -> "Callable[[bytes | memoryview], Any]":
         """A decoder for values of this annotation; it raises Undecodable."""
@@ -182,12 +189,15 @@ _SHARED = (Request, Response, Redirect, Operation, ToChild, ChildTimer)
 def _structs(kinds: Iterable[type[Node]], modules: Iterable[str]) -> dict[str, type]:
     """The tagged structs by name: what the classes handle, and all that their modules hold.
 
-    A node's timers never leave it, so that two classes may well have timers of the same name.
+    A node's timers never leave it, so that two classes may well have timers of the same name; but
+    a child's are told apart from its parent's by their names.
     """
+    kinds = tuple(kinds)
+    are_apart = not any(map(child_fields, kinds))
     found: dict[str, type] = {}
     for struct in _candidates(kinds, modules, _is_tagged):
         known = found.setdefault(struct.__name__, struct)
-        if known is not struct and not issubclass(struct, Timer):
+        if known is not struct and not (are_apart and issubclass(struct, Timer)):
             raise Mistake(
                 f"{known.__module__} and {struct.__module__} both define {struct.__name__}: "
                 "on the wire they could not be told apart; rename one"

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
+from quorate.errors import Mistake, one_line, place_of
+from quorate.kernel.composition import ToChild, child_of
 from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
 from quorate.kernel.node import (
     BatchEnd,
@@ -178,7 +180,9 @@ class Host:
     def deliver(self, source: NodeId, target: NodeId, message: Message, origin: int) -> None:
         """A message has arrived; it is lost if its target does not live here, or cannot take it."""
         hosted = self.nodes.get(target)
-        if hosted is not None and type(message) in hosted.node.handlers:
+        if hosted is None:
+            return
+        if type(message) in hosted.node.handlers or _has_child_for(hosted.node, message):
             self._step(hosted, message, source, origin)
 
     def invoke(self, hosted: Hosted, operation: Operation) -> None:
@@ -250,7 +254,10 @@ class Host:
         env.wall = self.clock.wall()
         effects: list[Effect] = []
         env.effects = effects
-        after = step(before, event, env)
+        try:
+            after = step(before, event, env)
+        except Exception as error:
+            raise Mistake(_raised(before, event, error)) from error
         hosted.node = after
         self.steps += 1
         number = self.steps
@@ -358,3 +365,21 @@ class Host:
         choice = options[self._random.randrange(len(options))]
         self._choices.append(choice)
         return choice
+
+
+def _has_child_for(node: Node, message: object) -> bool:
+    """Whether the message is for a child, of a child perhaps, that handles such ones."""
+    while type(message) is ToChild:
+        try:
+            node, message = child_of(node, message.child), message.message
+        except LookupError:
+            return False
+        if type(message) in node.handlers:
+            return True
+    return False
+
+
+def _raised(node: Node, event: Event, error: Exception) -> str:
+    """A handler that raises ends the member: what it has done until then is on its disk."""
+    what = f"{node.id} raised {type(error).__name__} at {type(event).__name__}"
+    return f"{what}: {one_line(error)} ({place_of(error)}); mend {type(node).__name__}"

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from quorate.errors import Mistake
+from quorate.errors import Mistake, place_of
 from quorate.kernel.node import Event, Node, child_fields, durable_fields
 from quorate.kernel.properties import Monitor, Property, PropertyKind, fields_read
 from quorate.scenario.scenario import Scenario
@@ -134,7 +132,7 @@ class Judge:
         """A handler that raises, or never ends, is a failure of the node's."""
         if isinstance(error, StepNeverEnds):
             return Violation("step_ends", record.id, f"{record.node}: {error}")
-        message = f"{record.node} raised {type(error).__name__}: {error} ({_place(error)})"
+        message = f"{record.node} raised {type(error).__name__}: {error} ({place_of(error)})"
         return Violation("no_exception", record.id, message)
 
     def at_rest(self, world: "World") -> Violation | None:
@@ -214,7 +212,7 @@ def holds(name: str, check: Any, *arguments: Any) -> bool:
 def _mistaken(name: str, error: BaseException) -> Mistake:
     if isinstance(error, StepNeverEnds):
         return Mistake(f"property {name} never ends; it must return True or False")
-    what = f"{type(error).__name__}: {error} ({_place(error)})"
+    what = f"{type(error).__name__}: {error} ({place_of(error)})"
     return Mistake(f"property {name} raised {what}; it must return True or False")
 
 
@@ -237,22 +235,6 @@ def comparison(names: Sequence[str]) -> Callable[[Node, Node], Same]:
     pairs = "".join(f"one.{name} is other.{name}, " for name in names)
     compare: Callable[[Node, Node], Same] = eval(f"lambda one, other: ({pairs})")
     return compare
-
-
-def _place(error: BaseException) -> str:
-    """The innermost line that is not Quorate's kernel or simulator: `register.py:12, in serve`."""
-    places = [
-        (frame.f_code, line)
-        for frame, line in walk_tb(error.__traceback__)
-        if not frame.f_globals.get("__name__", "").startswith(_OURS)
-    ]
-    if not places:
-        return "outside the node's code"
-    code, line = places[-1]
-    return f"{Path(code.co_filename).name}:{line}, in {code.co_name}"
-
-
-_OURS = ("quorate.kernel.", "quorate.simulate.")
 
 
 def _doc(claim: Property) -> str:
