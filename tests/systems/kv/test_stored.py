@@ -55,3 +55,13 @@ def test_a_snapshot_that_is_sent_in_parts_is_put_together(codec: Codec, state: A
     sent = tuple(codec.plain(codec.encode(part)) for part in state.parts())
     empty: Any = system_of("kv").server("", NodeId("n2"), (NodeId("n2"),))
     assert empty.state.of(sent) == state
+
+
+def test_a_mutant_puts_together_what_it_sends() -> None:
+    """Its modules are its own, and so are the classes of their parts."""
+    system = system_of("kv@vote-not-durable")
+    codec = Codec((system.scenario.node, system.client), system.modules)
+    fresh: Any = system.server("", NodeId("n1"), (NodeId("n1"),))
+    sent = tuple(codec.plain(codec.encode(part)) for part in fresh.state.parts())
+    assert sent
+    assert fresh.state.of(sent) == fresh.state

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from quorate.kernel import Env, Invoke, Node, NodeId, Operation, ms, on
-from quorate.protocols.consensus import raft_sessions, raft_state
+from quorate.protocols.consensus import raft_state
 from quorate.scenario.scenario import Configuration, Scenario
 from quorate.scenario.system import Command, Facts, System
 from quorate.systems.connection import Connection
@@ -121,7 +121,9 @@ class RedisFront:
 
 def system_on(raft: Scenario) -> System:
     """The system on this Raft: the real one, or a mutant of it."""
-    state = raft_sessions.StateMachine(machine=Store())
+    # A mutant's modules are its own, and so is its class of states.
+    plain: Any = raft.make_server(NodeId("n1"), raft.configurations[0])
+    state = msgspec.structs.replace(plain.state, machine=Store())
     scenario = msgspec.structs.replace(
         raft,
         name=raft.name.replace("raft", "kv", 1),
