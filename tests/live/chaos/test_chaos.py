@@ -167,6 +167,18 @@ def test_a_member_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
     assert "no_member_ends: n2 has ended by itself" in report.reasons[0]
 
 
+def test_a_member_that_has_ended_before_it_is_struck_is_noticed(tmp_path: Path) -> None:
+    def tamper(run: Run) -> None:
+        run.stage.crew.signal = gone
+
+    def gone(pid: int, kind: int) -> None:
+        raise ProcessLookupError
+
+    report = play(tmp_path, ("kill",), 4, tamper)
+    assert report.verdict is Verdict.FAIL
+    assert re.match(r"no_member_ends: n\d has ended", report.reasons[0])
+
+
 KEPT = (
     "checkpoints",
     "snapshots taken",

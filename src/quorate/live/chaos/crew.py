@@ -96,17 +96,23 @@ class Crew:
         return self._running[name].pid
 
     def strike(self, name: str) -> None:
-        """Kill the member now, without waiting for its end."""
+        """Kill the member now, without waiting for its end. Raises Ended if it has none."""
+        self._signal(name, signal.SIGKILL)
         self.down.add(name)
-        self.signal(self.pid(name), signal.SIGKILL)
 
     def pause(self, name: str) -> None:
-        """Stop the process, without its knowing."""
-        self.signal(self.pid(name), signal.SIGSTOP)
+        """Stop the process, without its knowing. Raises Ended."""
+        self._signal(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
-        """Let it go on."""
-        self.signal(self.pid(name), signal.SIGCONT)
+        """Let it go on. Raises Ended."""
+        self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, kind: int) -> None:
+        try:
+            self.signal(self.pid(name), kind)
+        except ProcessLookupError:
+            raise Ended(self.ended() or f"{name} has ended") from None
 
     async def gone(self, name: str) -> bool:
         """Wait until its process has ended; whether it has, before our patience did."""
