@@ -38,7 +38,7 @@ class Network(Generic[NodeT]):
         answers: what has arrived at addresses that are no node's.
         cuts: directed links that carry nothing; messages on them are lost.
         slow: nodes whose disk syncs, and whose batch ends, only by `sync`.
-        now: what every node's clock shows; it moves by hand.
+        now, wall: what every node's clocks show; they move by hand.
     """
 
     def __init__(self, kind: type[NodeT], size: int, **fields: Any) -> None:
@@ -54,7 +54,7 @@ class Network(Generic[NodeT]):
         self.answers: dict[NodeId, list[Message]] = {}
         self.cuts: set[tuple[NodeId, NodeId]] = set()
         self.slow: set[NodeId] = set()
-        self.now = 0
+        self.now = self.wall = 0
         self._held: dict[NodeId, list[Effect]] = {id: [] for id in ids}
         for id in ids:
             self.act(id, Start())
@@ -63,7 +63,7 @@ class Network(Generic[NodeT]):
         """Let a node handle an event; return its effects, which are carried out."""
         before = self.nodes[id]
         env = Env(id, self.ids, lambda name, options: options[0])
-        env.sender, env.now = sender or id, self.now
+        env.sender, env.now, env.wall = sender or id, self.now, self.wall
         after = self.nodes[id] = step(before, event, env)
         for effect in env.effects:
             if isinstance(effect, SetTimer):

@@ -81,9 +81,9 @@ def test_a_transaction_knows_what_its_watch_saw() -> None:
     assert steps_of(plan) == ((b"GET", b"x"), (WATCH, b"a", b"b"))
     assert session.finish(plan, (None, (7, 0))) == [None, "OK"]
     plan = session.take(plan.rest, NOW)
-    assert steps_of(plan) == ((EXEC, ((b"a", 7), (b"b", 0)), words("SET a 1")), (b"GET", b"y"))
-    replies = session.finish(plan, (("OK",), None))
-    assert replies == ["OK", "QUEUED", "QUEUED", ("OK", "PONG"), None]
+    assert steps_of(plan) == ((EXEC, ((b"a", 7), (b"b", 0)), words("SET a 1")),)
+    assert session.finish(plan, (("OK",),)) == ["OK", "QUEUED", "QUEUED", ("OK", "PONG")]
+    assert steps_of(session.take(plan.rest, NOW)) == ((b"GET", b"y"),)
     assert session.watched == {}
 
 
@@ -98,6 +98,13 @@ def test_a_transaction_of_connection_commands_needs_no_store() -> None:
     session = connected()
     replies = local(session, "MULTI", "PING", "CLIENT SETNAME me", "CLIENT GETNAME", "EXEC")
     assert replies[-1] == ("PONG", "OK", b"me")
+
+
+def test_what_comes_after_a_transaction_finds_what_it_did_to_the_connection() -> None:
+    session = connected()
+    plan = session.take(words("MULTI", "CLIENT SETNAME me", "EXEC", "CLIENT GETNAME"), NOW)
+    assert session.finish(plan) == ["OK", "QUEUED", ("OK",)]
+    assert session.finish(session.take(plan.rest, NOW)) == [b"me"]
 
 
 def test_a_transaction_may_not_queue_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:

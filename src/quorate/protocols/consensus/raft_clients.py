@@ -17,12 +17,15 @@ class Clients(Snapshots):
     @on(Request)
     def serve(self, msg: Request, env: Env) -> None:
         """§8. The leader serves; others name it. Repetitions are told apart when applied."""
-        operation = msg.operation
+        machine = self.state.machine
         if self.role != LEADER:
             env.reply(Redirect(msg.number, self.leader))
-        elif not self.state.machine.accepts(operation):
+            return
+        if not machine.accepts(msg.operation):
             env.reply(Response(msg.number, ok=False))
-        elif self.state.machine.is_read(operation):
+            return
+        operation = machine.stamped(msg.operation, env)
+        if machine.is_read(operation):
             self.read(Read(env.sender, msg.number, operation, self.round + 1), env)
         else:
             entry = Entry(self.current_term, env.sender, msg.number, operation, msg.once)

@@ -119,8 +119,10 @@ class Leases(Membership):
         if not isinstance(inner, Operation) or not isinstance(bound, int):
             env.reply(Response(msg.number, ok=False))
             return
-        read = Read(env.sender, msg.number, inner, self.round + 1)
         is_open = self.role == LEADER and self.heir is None
+        if is_open and self.state.machine.accepts(inner):
+            inner = self.state.machine.stamped(inner, env)
+        read = Read(env.sender, msg.number, inner, self.round + 1)
         if not self.is_read(inner) or (kind != "stale" and not is_open):
             super().serve(Request(msg.number, inner, msg.once), env)
         elif kind == "stale":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import msgspec
 
-from quorate.kernel import Map, Operation, Plain
+from quorate.kernel import Env, Map, Operation, Plain
 
 Result = Plain
 Part = Plain
@@ -28,6 +28,10 @@ class Machine(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
     def accepts(self, operation: Operation) -> bool:
         """Whether the operation is one of ours, with an argument that it can take."""
         raise NotImplementedError
+
+    def stamped(self, operation: Operation, env: Env) -> Operation:
+        """The operation, which we accept, as a leader takes it: with its time, if that matters."""
+        return operation
 
     def is_read(self, operation: Operation) -> bool:
         """Whether the operation leaves the machine as it is, whatever it finds."""

@@ -1,8 +1,9 @@
 """The store as a deterministic machine: what a log replicates, and Redis's clients ask.
 
 Its operation is `Operation("commands", None, (time, commands))`: what one client sent at once, with
-the time in milliseconds since 1970 at which it came in. The result is a tuple of their replies. The
-operations of `KeyValue` (read, write, cas, ...) act on the same strings.
+the time in milliseconds since 1970 at which the leader took it; until then, by the clock of the
+member that it came to. The result is a tuple of their replies. The operations of `KeyValue` (read,
+write, cas, ...) act on the same strings.
 
 Expiry is decided in the log. `clock` is the greatest time of any operation that was applied as a
 write; a key is expired once the clock has reached its expiry, and no replica's own clock matters.
@@ -18,7 +19,7 @@ from typing import overload
 
 import msgspec
 
-from quorate.kernel import Map, Operation, Set
+from quorate.kernel import Env, Map, Operation, Set, ms
 from quorate.protocols.machines.key_value import READS, KeyValue
 from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Result
 from quorate.systems.kv.agenda import agenda_of, is_any_due
@@ -28,6 +29,8 @@ from quorate.systems.kv.execution import EXEC, commands_of, execute, is_executab
 from quorate.systems.kv.numbers import HIGHEST, LOWEST
 from quorate.systems.kv.table import spec_of
 from quorate.wire.resp import Command
+
+MILLISECOND = ms(1)
 
 
 class Moment(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
@@ -83,6 +86,11 @@ class Keyspace(Machine, frozen=True, gc=False):
         if type(value) is not tuple or len(value) != 2 or type(value[0]) is not int:
             return False
         return 0 <= value[0] < 2**62 and is_executable(value[1])
+
+    def stamped(self, operation: Operation, env: Env) -> Operation:
+        if operation.f != "commands":
+            return operation
+        return Operation("commands", None, (env.wall // MILLISECOND, operation.value[1]))
 
     def is_read(self, operation: Operation) -> bool:
         if operation.f != "commands":

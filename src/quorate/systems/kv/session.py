@@ -288,6 +288,8 @@ class Session:
         if is_broken:
             return _Given(ABORTED)
         stored = tuple([words for words in queue if not _is_local(words)])
+        if len(stored) < len(queue):
+            plan.is_full = True  # What comes after has to find what the connection's own have done.
         is_stored = bool(stored or watched)
         if is_stored:
             plan.steps.append((EXEC, tuple(watched.items()), stored))

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import msgspec
 
-from quorate.kernel import Map, Operation, Plain
+from quorate.kernel import Env, Map, Operation, Plain
 from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Result
 from quorate.systems.kv.keyspace import Keyspace
 from quorate.wire.resp import Failure
@@ -48,6 +48,12 @@ class Store(Machine, frozen=True, gc=False):
             case Operation("once", str(), (int(), Operation("commands") as commands)):
                 return self.keyspace.accepts(commands)
         return False
+
+    def stamped(self, operation: Operation, env: Env) -> Operation:
+        if operation.f != "once":
+            return self.keyspace.stamped(operation, env)
+        number, commands = operation.value
+        return Operation("once", operation.key, (number, self.keyspace.stamped(commands, env)))
 
     def is_read(self, operation: Operation) -> bool:
         return operation.f != "once" and self.keyspace.is_read(operation)
