@@ -50,6 +50,7 @@ from quorate.trace.jsonl import lines
 from quorate.wire.malformed import MALFORMED
 from quorate.wire.resp import Parser, encode_reply
 from tests.live.storage.simulated import SimulatedDisk
+from tests.live.test_durable import Grandparent, Parent
 from tests.systems.kv.rig import replies_in
 
 ROOT = Path(__file__).parent.parent.parent
@@ -248,12 +249,33 @@ def durable() -> tuple[Durable[Any], Any]:
     return Durable(kind, codec()), fresh
 
 
+@cache
+def family() -> tuple[Durable[Any], Any]:
+    """The same for nodes made of nodes."""
+    return Durable(Grandparent, Codec((Grandparent,))), Grandparent(id=NodeId("n1"))
+
+
+def family_member() -> Grandparent:
+    """One that has children of both kinds."""
+    child = Parent(id=NodeId("n1/others.x"), count=1)
+    return Grandparent(id=NodeId("n1"), others=Map({"x": child}))
+
+
 def record(data: bytes) -> None:
     """What a member's disk tells of its state."""
-    state, fresh = durable()
+    restored(data, *durable())
+
+
+def family_record(data: bytes) -> None:
+    """What it tells of a node made of nodes."""
+    restored(data, *family())
+
+
+def restored(data: bytes, state: Durable[Any], fresh: Any) -> None:
+    """Restore a state, write it, and restore it again."""
     with only(Undecodable):
         node = state.restore(fresh, [data])
-        assert state.fields(state.restore(fresh, [state.whole(node)])) == state.fields(node)
+        assert state.changes(node, state.restore(fresh, [state.whole(node)])) is None
 
 
 # Files
@@ -449,6 +471,7 @@ TARGETS: dict[str, Target] = {
     "question": Target(question, lambda: [b'{"ask":"status","x":[1,{"y":"z"}]}', b"[" * 3000]),
     "message": Target(message, _values),
     "record": Target(record, lambda: [durable()[0].whole(durable()[1])]),
+    "children": Target(family_record, lambda: [family()[0].whole(family_member())]),
     "recording": Target(recording, _recordings),
     "entry": Target(entry, _entries),
     "journal": Target(journal, _journals),
