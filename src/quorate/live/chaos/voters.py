@@ -2,7 +2,9 @@
 
 Two halves of a cluster have one member in common, and both stand for election. The voter gives one
 half its word, dies at once, and comes back to hear the other half first: frames that it has not
-heard wait for it. Nothing here knows a protocol: a promise is an answer that was written down.
+heard wait for it. It was down while the others went on, so that it has nothing that either half
+lacks, and no reason to refuse one. Nothing here knows a protocol: a promise is an answer that was
+written down.
 """
 
 import asyncio
@@ -24,6 +26,8 @@ SILENCE = 0.5
 promised its last leader a lease."""
 PATIENCE = 2.5
 """Seconds that an election may take until the voter is asked, and until it has answered."""
+LOOK_SECONDS = 0.02
+"""From one look at who leads to the next."""
 
 
 async def bounce(stage: Stage, draw: Draw) -> Proof:
@@ -43,14 +47,13 @@ async def _bounce(stage: Stage, draw: Draw, dies: Callable[[str], int]) -> tuple
     """The voter, how often it died, and the sum of what `dies`, called each time, returned."""
     crew, network = stage.crew, stage.network
     await asyncio.sleep(CATCH_UP_SECONDS)
-    voter = await crew.leader() or draw.of(stage.names)
+    leader = await crew.leader()
+    voter = draw.of([name for name in stage.names if name != leader])
     others = draw.shuffled([name for name in stage.names if name != voter])
     first, second = others[: len(others) // 2], others[len(others) // 2 :]
     cuts, links = network.between(first, second), network.of(voter)
-    for way in cuts:
-        way.set(block="drop")
-    for way in links:
-        way.set(delay=(0.0, draw.seconds(0.0, MOST_LATE)), outlasts=True)
+    for way in links:  # Nothing that a leader says now is to wait for the voter.
+        way.set(block="drop", delay=(0.0, draw.seconds(0.0, MOST_LATE)), outlasts=True)
     try:
         lost = [dies(voter) async for _ in _deaths(stage, voter, first, second)]
         await asyncio.sleep(draw.seconds(0.3, 1.0))  # Those who lead now serve clients.
@@ -77,6 +80,12 @@ async def _deaths(
         crew.down.discard(voter)
         return
     yield
+    await stage.ledger.acknowledged(PATIENCE)
+    for way in stage.network.between(first, second):
+        way.set(block="drop")
+    await _leaderless(stage)
+    for way in ways:
+        way.set(block="")
     written = await _hear_both(stage, voter, from_first, from_second)
     with _held(from_second):
         asked_meanwhile = asyncio.create_task(_spoken(from_second))
@@ -94,6 +103,14 @@ async def _deaths(
             is_answered = await _spoken(to_second, seconds=AT_ONCE)
     if await asked_meanwhile and not is_answered:
         stage.silence = SILENCE  # Known from now on.
+
+
+async def _leaderless(stage: Stage) -> None:
+    """Wait until nobody leads, whose word would keep the voter from hearing candidates."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while await stage.crew.leader() is not None:
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _hear_both(

@@ -33,12 +33,6 @@ SETTINGS = raft_state.Config(
 """For a real network and disk, on machines that also do other things."""
 SMALL = msgspec.structs.replace(SETTINGS, snapshot_every=50, chunk_parts=8)
 """Limits that are met many times a minute, also by clients that take their time."""
-CONFIGURATIONS = {
-    "default": SETTINGS,
-    "small": SMALL,
-    # A lease keeps voters silent after a restart, who then have no promise to forget.
-    "no leases": msgspec.structs.replace(SMALL, lease_reads=False),
-}
 
 
 class RedisConnection(Connection):
@@ -129,7 +123,7 @@ def system_on(raft: Scenario) -> System:
         name=raft.name.replace("raft", "kv", 1),
         configurations=tuple(
             Configuration(name, {"config": config, "state": state})
-            for name, config in CONFIGURATIONS.items()
+            for name, config in (("default", SETTINGS), ("small", SMALL))
         ),
     )
     return System(
