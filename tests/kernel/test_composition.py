@@ -30,6 +30,9 @@ from quorate.scenario.scenario import Scenario
 from quorate.scenario.tape import Tape
 from quorate.scenario.workload import Workload
 from quorate.simulate.world import World
+from quorate.trace.encoding import spell_out
+from quorate.trace.record import kind_of
+from quorate.trace.trace import Header
 
 
 class Add(Message):
@@ -192,3 +195,26 @@ def test_children_live_crash_and_recover_in_a_world() -> None:
     assert node.counter.total == 2  # The third had arrived, but was not synced either.
     assert sum(child.total for child in node.shards.values()) == 3
     assert all(child.heard == 0 for child in node.shards.values())
+
+
+def test_labels_name_what_children_are_told() -> None:
+    scenario = Scenario(
+        name="shop",
+        node=Shop,
+        client_fields={"retry": 0},
+        nodes=2,
+        clients=1,
+        workload=Workload(model="", draw=buy, slots=2),
+        heal=0,
+    )
+    bought = {("invoke c1", slot): (slot, buy(0, 0, slot)) for slot in range(2)}
+    world = World(scenario, Tape(None, bought))
+    world.run()
+    told = [record for record in world.records if record.series == "deliver n1→n2 counter/Add"]
+    assert [record.ordinal for record in told] == [0, 1]
+    assert any(record.series == "fire n1 counter/Flush" for record in world.records)
+    step = next(step for step in spell_out(Header(scenario="shop", nodes=["n1", "n2"]), told))
+    assert (step.type, step.fields) == ("counter/Add", {"amount": 1})
+    inner = ToChild("shards.x", "", ToChild("left", "", Add(1)))
+    assert kind_of(inner) == "shards/left/Add"
+    assert kind_of(ChildTimer("shards.x", Flush())) == "shards/Flush"

@@ -29,7 +29,7 @@ from quorate.scenario.fault import Crash, Cut, Fault, Heal, Pause, Restart, Resu
 from quorate.scenario.notation import format_label, format_node
 from quorate.scenario.system import System
 from quorate.simulate.world import World
-from quorate.trace.record import Record, Violation
+from quorate.trace.record import Record, Violation, kind_of
 
 PATIENCE_SECONDS = 5.0
 """How long events that faults follow may take longer than in the simulated run."""
@@ -71,7 +71,7 @@ def script_of(world: World, node: str) -> Script:
             if isinstance(effect, SetTimer):
                 when = fired.get((record.id, effect.timer))
                 span = effect.high if when is None else when - record.time
-                series = f"{name} {type(effect.timer).__name__}"
+                series = f"{name} {kind_of(effect.timer)}"
                 script.timers.setdefault(series, []).append(span)
     places = {(record.series, record.ordinal): record.node for record in world.records}
     for label in world.tape.faults():

@@ -36,7 +36,7 @@ from quorate.scenario.notation import format_node
 from quorate.scenario.system import System
 from quorate.simulate.judge import Judge
 from quorate.trace.encoding import from_records
-from quorate.trace.record import Flight, Kind, Record, Violation
+from quorate.trace.record import Flight, Kind, Record, Violation, kind_of
 from quorate.trace.trace import Header, Trace
 
 KEPT = 20_000
@@ -307,10 +307,10 @@ class Merged:
                 if not queue:
                     del self._flights[key]
                 return flight.series, flight.origin, flight
-            return f"deliver {played.sender}→{address} {type(event).__name__}", -1, None
+            return f"deliver {played.sender}→{address} {kind_of(event)}", -1, None
         if kind == "fire":
             cause = self._timers.pop((node, event), -1)
-            return f"fire {address} {type(event).__name__}", cause, None
+            return f"fire {address} {kind_of(event)}", cause, None
         return f"{kind} {address}", -1, None
 
     def _ordinal(self, series: str) -> int:
@@ -321,7 +321,7 @@ class Merged:
         message, source = effect.message, record.node
         address = _address(source, record.incarnation)
         for target in effect.to:
-            series = f"deliver {address}→{target} {type(message).__name__}"
+            series = f"deliver {address}→{target} {kind_of(message)}"
             flight = Flight(series, self._ordinal(series), record.id, source, target, message, time)
             record.flights.append(flight)
             key = (member_of(source), number, target, type(message))

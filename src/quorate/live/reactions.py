@@ -22,6 +22,7 @@ from quorate.live.host import Host, Hosted
 from quorate.live.member import Member
 from quorate.live.recorder import INCARNATION_SHIFT
 from quorate.scenario.notation import format_node
+from quorate.trace.record import kind_of
 
 SCRIPT = "reactions.json"
 REACHED = "reached"
@@ -64,7 +65,7 @@ class ReactingHost(Host):
             self._stop_after(label)
 
     def _label(self, event: Event, sender: NodeId, origin: int) -> str:
-        kind = type(event).__name__
+        kind = kind_of(event)
         here = self._address(self.steps, self.server)
         if isinstance(event, Message):
             there = self._address(origin, sender) if "@" not in sender else sender
@@ -86,7 +87,7 @@ class ReactingHost(Host):
 
     def _set_timer(self, hosted: Hosted, effect: SetTimer) -> None:
         if hosted.env.id == self.server:
-            series = f"{self._address(self.steps, self.server)} {type(effect.timer).__name__}"
+            series = f"{self._address(self.steps, self.server)} {kind_of(effect.timer)}"
             ordinal = self._counts[series]
             self._counts[series] += 1
             self._ordinals[effect.timer] = ordinal

@@ -99,8 +99,8 @@ class Host:
 
     def forget_series(self) -> None:
         """A new incarnation's decisions have labels of their own."""
-        self.links: dict[type[Message], dict[NodeId, Series]] = {}
-        self.timer_series: dict[type[Timer], Series] = {}
+        self.links: dict[type[Message] | str, dict[NodeId, Series]] = {}  # By class, or `kind_of`.
+        self.timer_series: dict[type[Timer] | str, Series] = {}
         self.own_series: dict[str, Series] = {}
 
     @property

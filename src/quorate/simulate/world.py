@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakMethod, proxy
 
 from quorate.errors import Mistake
+from quorate.kernel.composition import ChildTimer, ToChild
 from quorate.kernel.env import CancelTimer, Complete, Effect, Env, Send, SetTimer, Store
 from quorate.kernel.node import Event, Message, Node, Start, step
 from quorate.kernel.values import NodeId
@@ -33,7 +34,7 @@ from quorate.simulate.host import Action, Host, Pending
 from quorate.simulate.judge import Judge, Plan
 from quorate.simulate.nemesis import Nemesis
 from quorate.simulate.watchdog import StepNeverEnds, watched
-from quorate.trace.record import Flight, Kind, Record, Violation
+from quorate.trace.record import Flight, Kind, Record, Violation, kind_of
 
 RunStep = Callable[[Node, Event, Env], Node]
 """`kernel.step`, or one that checks the step as well."""
@@ -303,11 +304,12 @@ class World:
 
     def _set_timer(self, host: Host, effect: SetTimer, record: Record) -> None:
         timer = effect.timer
-        series = host.timer_series.get(type(timer))
+        kind = type(timer)
+        what = kind if kind is not ChildTimer else kind_of(timer)
+        series = host.timer_series.get(what)
         if series is None:
-            name = f"fire {host.address} {type(timer).__name__}"
-            series = self.tape.open(name, FRACTION)
-            host.timer_series[type(timer)] = series
+            series = self.tape.open(f"fire {host.address} {kind_of(timer)}", FRACTION)
+            host.timer_series[what] = series
         now, duration, low, high = self.time, effect.low, effect.low, effect.high
         if low == high:
             ordinal = series.skip()
@@ -380,9 +382,11 @@ class World:
         message, time, origin, source = effect.message, self.time, record.id, host.id
         flights, heap, deliver = record.flights, self._heap, self._deliver
         is_routed = self._is_routed and not self.healed
-        links = host.links.get(type(message))
+        kind = type(message)
+        what = kind if kind is not ToChild else kind_of(message)
+        links = host.links.get(what)
         if links is None:
-            links = host.links[type(message)] = {}
+            links = host.links[what] = {}
         for target in effect.to:
             link = links.get(target)
             if link is None:
@@ -420,7 +424,7 @@ class World:
     def _open_link(self, host: Host, target: NodeId, message: object, record: Record) -> Series:
         if not isinstance(message, Message):
             raise Mistake(f"{record.label}: {host.id} sends {message!r}, which is no Message")
-        kind = type(message).__name__
+        kind = kind_of(message)
         if target not in self.hosts:
             names = ", ".join(self.hosts)
             raise Mistake(f"{record.label}: {host.id} sends {kind} to {target}; there are {names}")

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from quorate.kernel.canonical import Collection, same
+from quorate.kernel.composition import ChildTimer, ToChild
 from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
 from quorate.kernel.node import Node
 from quorate.kernel.values import Log, Map, NodeId, Set
-from quorate.trace.record import Flight, Record
+from quorate.trace.record import Flight, Record, kind_of
 from quorate.trace.trace import (
     Assignment,
     Change,
@@ -59,7 +60,7 @@ def _step(record: Record) -> Step:
         kind=record.kind,
         node=str(record.node),
         label=record.label,
-        type=record.series.split(" ")[0] if event is None else type(event).__name__,
+        type=record.series.split(" ")[0] if event is None else kind_of(event),
         cause=record.cause,
         incarnation=record.incarnation,
         released=record.released,
@@ -68,7 +69,7 @@ def _step(record: Record) -> Step:
         detail=record.detail,
     )
     if event is not None:
-        step.fields = _fields(event)
+        step.fields = _content(event)
     elif "→" in record.detail:
         pairs = (word.split("→") for word in record.detail.split() if "→" in word)
         step.links = [(source, target) for source, target in pairs]
@@ -94,10 +95,10 @@ def _effects(step: Step, effects: Iterable[Effect]) -> None:
     for effect in effects:
         match effect:
             case SetTimer(timer, low, high):
-                name, fields = type(timer).__name__, _fields(timer)
+                name, fields = kind_of(timer), _content(timer)
                 timers.append(TimerSet(type=name, fields=fields, low=low, high=high))
             case CancelTimer(timer):
-                name, fields = type(timer).__name__, _fields(timer)
+                name, fields = kind_of(timer), _content(timer)
                 cancelled.append(TimerCancelled(type=name, fields=fields))
             case Store(name, _):
                 step.stored = [*step.stored, name]
@@ -111,13 +112,13 @@ def _sendings(record: Record) -> list[Sending]:
     message, name, fields = None, "", dict[str, Value]()
     for flight in record.flights:
         if flight.message is not message:  # The flights of a broadcast share their content.
-            message, name = flight.message, type(flight.message).__name__
-            fields = _fields(message)
+            message, name = flight.message, kind_of(flight.message)
+            fields = _content(message)
         sendings.append(_sending(flight, name, fields))
     if record.released < 0:
         for effect in record.effects:
             if type(effect) is Send and not effect.ahead:
-                name, fields = type(effect.message).__name__, _fields(effect.message)
+                name, fields = kind_of(effect.message), _content(effect.message)
                 sendings += [
                     Sending(to=str(target), type=name, fields=fields, lost=UNSENT)
                     for target in effect.to
@@ -135,6 +136,15 @@ def _sending(flight: Flight, name: str, fields: dict[str, Value]) -> Sending:
         arrival=flight.fate,
         lost=flight.lost,
     )
+
+
+def _content(event: Any) -> dict[str, Value]:
+    """The fields of an event; of one for a child those of the child's, and which of a Map it is."""
+    if not isinstance(event, ToChild | ChildTimer):
+        return _fields(event)
+    named: dict[str, Value] = {"child": event.child} if "." in event.child else {}
+    inner = event.message if isinstance(event, ToChild) else event.timer
+    return {**named, **_content(inner)}
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Value]:

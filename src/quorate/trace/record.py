@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from quorate.kernel.composition import ChildTimer, ToChild
 from quorate.kernel.env import Effect
 from quorate.kernel.node import Event, Message, Node
 from quorate.kernel.values import NodeId
@@ -23,6 +24,15 @@ Kind = Literal[
     "invoke",  # a client's operation begins
     "fault",  # the world changes: a crash, a cut, a clock step...
 ]
+
+
+def kind_of(event: Event) -> str:
+    """What labels and pictures call an event: its class, after the field of the child it is for."""
+    fields = ""
+    while isinstance(event, ToChild | ChildTimer):
+        fields += event.child.partition(".")[0] + "/"
+        event = event.message if isinstance(event, ToChild) else event.timer
+    return fields + type(event).__name__
 
 
 class Flight(msgspec.Struct, gc=False):
