@@ -8,7 +8,7 @@ from quorate.cli.files import write_page, write_text
 from quorate.cli.screen import Screen, in_words
 from quorate.cli.systems import system_of
 from quorate.errors import Mistake
-from quorate.explore.recorded import KEPT, Merged, Parted, play_all
+from quorate.explore.recorded import Merged, Parted, play_all
 from quorate.live import supervisor
 from quorate.trace import shiviz, write_trace
 from quorate.verdict import Verdict
@@ -64,7 +64,8 @@ def _bound(steps: int, seconds: float) -> str:
 def _write(options: Namespace, merged: Merged, parted: str) -> dict[str, str]:
     if not (options.html or options.trace or options.shiviz):
         return {}
-    trace = merged.trace(parted or f"a live cluster; its last {KEPT:,} steps at the least")
+    some = f": its last {len(merged.records):,} steps" if merged.dropped else ""
+    trace = merged.trace(parted or f"a live cluster{some}")
     written = {}
     if options.html:
         written["page"] = write_page(options.html, trace)

@@ -229,6 +229,7 @@ class Merged:
 
     Attributes:
         records: the run, or the last `kept` steps of it at the least.
+        dropped: how many came before these.
         violation: the first property that did not hold of a consistent cut.
         counters: what happened, by name.
     """
@@ -243,7 +244,7 @@ class Merged:
         self._judge = Judge(scenario, list(self._lanes.values()))  # type: ignore[arg-type]
         self.violation = self._judge.begin()
         self._began: int | None = None
-        self._dropped = 0
+        self.dropped = 0
         self._ordinals: Counter[str] = Counter()
         self._timers: dict[tuple[NodeId, Event], int] = {}
         self._flights: dict[tuple[str, int, NodeId, type], deque[Flight]] = {}
@@ -258,9 +259,9 @@ class Merged:
         else:
             self._synced(self._lanes[NodeId(played.member)], played.reach, time)
         if len(self.records) > 2 * self._kept:
-            self._dropped += self._kept
+            self.dropped += self._kept
             del self.records[: self._kept]
-            last = self._dropped
+            last = self.dropped
             self._flights = {k: q for k, q in self._flights.items() if q and q[-1].origin >= last}
 
     def _stepped(self, played: Played, time: int) -> None:
@@ -275,7 +276,7 @@ class Merged:
         )
         series, cause, flight = self._cause(played, kind, _address(node, incarnation))
         record = Record(
-            self._dropped + len(self.records), time, kind, node, incarnation, series,
+            self.dropped + len(self.records), time, kind, node, incarnation, series,
             self._ordinal(series) if flight is None else flight.ordinal, event, cause, flight,
             before, after, env.effects, [], -1, env.now, env.wall, played.choices,
         )  # fmt: skip
@@ -357,7 +358,7 @@ class Merged:
     def _crashed(self, lane: _Lane, played: Played, time: int, incarnation: int) -> None:
         if self.records and incarnation:
             record = Record(
-                self._dropped + len(self.records), time, "fault", lane.id, lane.incarnation,
+                self.dropped + len(self.records), time, "fault", lane.id, lane.incarnation,
                 "fault", self._ordinal("fault"), None, -1, None, None, None, (), [], time, 0, 0,
                 (), f"crash {lane.id}",
             )  # fmt: skip
