@@ -1,5 +1,7 @@
 """Members come, go, and are restarted in turn, while a client works and loses nothing."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +120,37 @@ def test_what_makes_no_sense_is_refused(
     assert "there is no member n9" in fails("remove", "n9")
     assert "n2 is there already" in fails("add", "n2")
     assert "which member?" in fails("transfer")
+
+
+def test_a_dead_member_holds_up_nothing_and_is_told(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = supervisor.find(directory)[1]
+    supervisor.kill(dead)
+    assert main(["admin", "transfer", "n2", "--dir", str(directory)]) == 3
+    assert "n2 is down" in capsys.readouterr().err
+    assert main(["admin", "snapshot", "--dir", str(directory)]) == 3
+    told = capsys.readouterr()
+    assert "n1 stores" in told.out
+    assert "n3 stores" in told.out
+    assert "n2 does not answer" in told.err
+    admin(directory, "add", "n4")
+    assert "n4" in read_config(dead.directory / CONFIG).members
+    admin(directory, "restart")  # Whoever leads hands over to one that is up.
+    supervisor.await_ready(supervisor.find(directory))  # All four reach each other.
+
+
+def test_a_member_that_runs_and_says_nothing_is_told(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pid = supervisor.find(directory)[2].pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    for words in (["transfer", "n3"], ["add", "n4"]):
+        assert main(["admin", *words, "--dir", str(directory)]) == 3
+        assert "n3 runs and does not answer" in capsys.readouterr().err
+    assert not (directory / "n4").exists()
+    os.kill(pid, signal.SIGCONT)
 
 
 def test_a_member_knows_a_new_one_also_after_a_restart(directory: Path) -> None:

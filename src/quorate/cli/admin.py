@@ -9,8 +9,11 @@ from quorate.cli import up
 from quorate.cli.screen import Screen
 from quorate.errors import Mistake
 from quorate.live import supervisor
+from quorate.live.administration import acquainted
+from quorate.live.config import write_config
+from quorate.live.disk import STORED
 from quorate.live.operator import Unreachable
-from quorate.live.supervisor import Place
+from quorate.live.supervisor import CONFIG, Place
 
 PATIENCE_SECONDS = 60.0
 
@@ -38,6 +41,7 @@ def main(options: Namespace) -> int:
     elif options.action == "remove":
         _remove(places, known[options.member], screen)
     else:
+        _demand_answer(known[options.member])
         _operate(places, "transfer", options.member)
         screen.say(f"{options.member} leads")
     screen.json({"command": "admin", "action": options.action, "member": options.member})
@@ -46,11 +50,18 @@ def main(options: Namespace) -> int:
 
 def _add(places: list[Place], name: str, screen: Screen) -> None:
     """Start it, let it catch up as a learner, and let it vote."""
+    running = [place for place in places if place.pid() is not None]
+    for other in running:
+        _demand_answer(other)
     place = supervisor.enlarge(places, name)
+    address = place.config.members[name]
     supervisor.start(place)
     _await_answer(place)
     for other in places:
-        _ask(other, {"ask": "meet", "member": name, "address": place.config.members[name]})
+        if other in running:
+            _ask(other, {"ask": "meet", "member": name, "address": address})
+        else:  # It learns that when it is started.
+            write_config(other.directory / CONFIG, acquainted(other.config, name, address))
     _operate(places, "add-learner", name)
     screen.say(f"{name} learns; its clients connect to {place.clients}")
     _operate(places, "promote", name)
@@ -66,11 +77,16 @@ def _remove(places: list[Place], place: Place, screen: Screen) -> None:
 
 
 def _restart(places: list[Place], screen: Screen) -> None:
-    """Each member in turn: a leader hands over first, so that no write waits for an election."""
-    for place in places:
-        others = [other for other in places if other is not place]
-        if others and supervisor.status(place).get("role") == "leader":
-            _operate(places, "transfer", others[0].name)
+    """Each member in turn: a leader hands over first, so that no write waits for an election.
+
+    Those that are down come first, as the others may not do without one more.
+    """
+    for place in sorted(places, key=lambda place: place.pid() is not None):
+        if supervisor.status(place).get("role") == "leader":
+            others = [other for other in places if other is not place]
+            heirs = [other for other in others if "error" not in supervisor.status(other)]
+            if heirs:
+                _operate(places, "transfer", heirs[0].name)
         supervisor.stop([place])
         supervisor.start(place)
         _await_answer(place)
@@ -79,11 +95,16 @@ def _restart(places: list[Place], screen: Screen) -> None:
 
 
 def _snapshot(places: list[Place], screen: Screen) -> None:
+    errors = []
     for place in places:
         answer = _ask(place, {"ask": "snapshot"})
         if "error" in answer:
-            raise Mistake(str(answer["error"]))
-        screen.say(f"{place.name} stores what it has applied, in {place.directory / 'data/stored'}")
+            errors.append(str(answer["error"]))
+        else:
+            stored = place.directory / place.config.data / STORED
+            screen.say(f"{place.name} stores what it has applied, in {stored}")
+    if errors:
+        raise Mistake("; ".join(dict.fromkeys(errors)))
 
 
 def _operate(places: list[Place], f: str, key: str) -> None:
@@ -109,6 +130,14 @@ def _ask(place: Place, question: dict[str, Any]) -> dict[str, Any]:
         return place.ask(question)
     except Unreachable as error:
         return {"error": f"{place.name} does not answer: {error}"}
+
+
+def _demand_answer(place: Place) -> None:
+    """Raise Mistake, at once, if the member does not answer."""
+    why = supervisor.status(place).get("error")
+    if why is not None:
+        state = "is down" if place.pid() is None else "runs and does not answer"
+        raise Mistake(f"{place.name} {state} ({why}): start it, or remove it from the cluster")
 
 
 def _await_answer(place: Place) -> None:

@@ -10,7 +10,7 @@ from quorate.kernel.canonical import Plain
 from quorate.kernel.node import Message, Node, Operation
 from quorate.kernel.values import NodeId
 from quorate.live.codec import Undecodable
-from quorate.live.config import parse_address, write_config
+from quorate.live.config import Config, parse_address, write_config
 
 if TYPE_CHECKING:
     from quorate.live.member import Member
@@ -34,6 +34,13 @@ class Question(msgspec.Struct, kw_only=True):
     value: str = ""
     member: str = ""
     address: str = ""
+
+
+def acquainted(config: Config, name: str, address: str) -> Config:
+    """The configuration of a member that knows one more."""
+    founders = config.founders or list(config.members)
+    members = config.members | {name: address}
+    return msgspec.structs.replace(config, members=members, founders=founders)
 
 
 def take_snapshot(node: type[Node]) -> type[Message] | None:
@@ -97,10 +104,7 @@ class Administration:
         parse_address(address, name)
         if config.members.get(name) == address:
             return
-        founders = config.founders or list(config.members)
-        config = msgspec.structs.replace(
-            config, members=config.members | {name: address}, founders=founders
-        )
+        config = acquainted(config, name, address)
         write_config(member.path, config)
         member.config = config
         member.connect(name, address)
