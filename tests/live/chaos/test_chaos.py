@@ -328,6 +328,15 @@ def test_no_member_outlives_the_run(tmp_path: Path, kind: signal.Signals) -> Non
 def test_a_minute_of_everything_is_survived(tmp_path: Path, system: str, nodes: int) -> None:
     report = play(tmp_path, KINDS, 60, system=system, nodes=nodes)
     assert report.verdict is Verdict.PASS, report.reasons
+    if system != "multi-paxos":  # It brings those that lag up to date in another way.
+        assert min(report.kept[what] for what in KEPT) > 0, report.kept
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["kill", "power-cut"])
+def test_what_breaks_mutants_leaves_the_store_whole(tmp_path: Path, kind: str) -> None:
+    report = play(tmp_path, (kind,), 60, system="kv")
+    assert report.verdict is Verdict.PASS, report.reasons
 
 
 @pytest.mark.long
@@ -335,6 +344,9 @@ def test_a_minute_of_everything_is_survived(tmp_path: Path, system: str, nodes: 
     ("system", "kinds"),
     [
         ("raft@vote-not-durable", ("kill",)),
+        ("raft@vote-not-durable", ("power-cut",)),
+        ("kv@vote-not-durable", ("kill",)),
+        ("kv@vote-not-durable", ("power-cut",)),
         ("raft@host:ack-before-sync", ("power-cut",)),
         ("kv@host:ack-before-sync", ("power-cut",)),
         ("kv@host:sync-covers-later-steps", ("power-cut",)),
@@ -343,12 +355,10 @@ def test_a_minute_of_everything_is_survived(tmp_path: Path, system: str, nodes: 
 def test_a_broken_rule_is_found_within_a_minute(
     tmp_path: Path, system: str, kinds: tuple[str, ...]
 ) -> None:
-    """On a machine with nothing else to do; a busy one gets three of them.
-
-    Not so `kv@vote-not-durable`: its leases keep a restarted voter silent for too long.
-    """
+    """On a machine with nothing else to do; a busy one gets three of them."""
     for seed in (1, 2, 3):
         report = play(tmp_path / str(seed), kinds, 60, system=system, seed=seed)
-        if report.explanation is not None:
+        # Two leaders of one term may also meet, and find each other out, before any client does.
+        if report.explanation is not None or "AssertionError" in "".join(report.reasons):
             return
     raise AssertionError("three minutes, and nothing was found")
