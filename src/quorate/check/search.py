@@ -15,6 +15,7 @@ On top of that, none of which changes a verdict:
 - A state that a later operation still has to see is not left if nothing can bring it back in
   time.
 - A write that nobody can have seen is placed just before the next overwriting write.
+- An operation whose place the answers of others tell is possible in one state only.
 - Of operations that are alike, the one that completes first goes first. Operations with unknown
   outcome come last, and a configuration that used a superset of them is not visited again.
 """
