@@ -2,6 +2,7 @@
 
 import itertools
 from statistics import median
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from quorate.explore.catalogue import Aim, load
 from quorate.explore.hunt import SerialExecutor, Tally, hunt, shrink_seed
 from quorate.explore.outcome import Outcome, judge
 from quorate.explore.replay import ordered, replay
-from quorate.explore.shrink import schedule_of, shrink
+from quorate.explore.shrink import _Shrinker, schedule_of, shrink
+from quorate.scenario.scenario import Scenario
 from quorate.scenario.schedule import Schedule, format_schedule, parse_schedule
 from quorate.scenario.tape import Tape
 from quorate.trace import trace_hash
@@ -106,6 +108,34 @@ def test_faults_are_let_strike_as_soon_as_they_do_harm() -> None:
     assert [type(fault).__name__ for fault in faults] == ["Crash", "Restart"]
     assert not more
     assert len(left.outcome.world.records) * 2 < len(late.outcome.world.records)
+
+
+SEEN = "abd@no-write-back"
+"""It fails by what clients saw, which is judged when the run has ended."""
+
+
+def test_what_clients_saw_shrinks_in_shorter_runs_and_fails_in_whole_ones() -> None:
+    outcome = failing(SEEN)
+    left = shrink(load(Aim(SEEN)), outcome, 5.0)
+    assert left.outcome.violation
+    assert left.outcome.violation.property == "linearizability"
+    assert len(left.outcome.world.tape.entries()) * 2 < len(outcome.world.tape.entries())
+    assert _fails(schedule_of(left.outcome, seed=None, nodes=0))
+
+
+def test_what_fails_in_shorter_runs_alone_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something else may break later in the run: then the failure as it was found is told."""
+    scenario, outcome = load(Aim(SEEN)), failing(SEEN)
+    tried = _Shrinker._run
+
+    def run(self: _Shrinker, tried_in: Scenario, *rest: Any) -> Outcome | None:
+        return None if tried_in is scenario else tried(self, tried_in, *rest)
+
+    monkeypatch.setattr(_Shrinker, "_run", run)
+    left = shrink(scenario, outcome, 2.0)
+    assert not left.is_minimal
+    assert left.outcome.world.tape.entries() == outcome.world.tape.entries()
+    assert _fails(schedule_of(left.outcome, seed=None, nodes=0))
 
 
 def test_a_budget_ends_shrinking_with_what_is_left_so_far() -> None:

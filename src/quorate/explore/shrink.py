@@ -65,16 +65,19 @@ def shrink(
 
     A failure in a wild world can be hard to tell from the noise around it. If a few seconds do not
     leave few decisions, other runs of `more_seeds` that fail by the same property get as many, for
-    up to half of the budget; the rest goes to the simplest. An interrupt (Ctrl-C) ends it with what
-    is left until then.
+    a while, but no more than half of the budget; the rest goes to the simplest. An interrupt
+    (Ctrl-C) ends it with what is left until then.
     """
-    end = monotonic() + seconds
+    started = monotonic()
+    end = started + seconds
     turn = min(TURN_SECONDS, seconds / 3)
     simplest = _Shrinker(scenario, found, progress)
     try:
         simplest.shrink(monotonic() + turn)
         for seed in more_seeds:
-            if simplest.is_done() or monotonic() > end - seconds / 2:
+            is_fair = simplest.is_minimal and simplest.size <= 2 * FEW
+            patience = FAIR_SECONDS if is_fair else PATIENCE_SECONDS
+            if simplest.is_done() or monotonic() > started + min(patience, seconds / 2):
                 break
             outcome = judge(scenario, Tape(seed))
             if outcome.violation and outcome.violation.property == simplest.violated:
@@ -90,6 +93,10 @@ def shrink(
 
 TURN_SECONDS = 3.0
 """What one failure may take before another is looked at."""
+PATIENCE_SECONDS = 15.0
+"""How long others are looked at while the simplest so far is large, or is not shrunk yet."""
+FAIR_SECONDS = 6.0
+"""As long as that if it is neither."""
 FEW = 12
 """So few decisions are what a reader can take in."""
 
@@ -110,6 +117,10 @@ class _Shrinker:
         self._progress = progress
         self._attempts = 0
         self._configuration = found.world.configuration.name
+        if self.violated == LINEARIZABILITY:
+            found = judge_world(found.world, explained=True)
+        self._found = found
+        self._seen_at = _seen_at(found)
         self._best = found
         self._units: list[Unit] = []
         self._keep(found)
@@ -139,7 +150,12 @@ class _Shrinker:
         self.is_minimal = not self._is_over()
 
     def result(self) -> Shrunk:
-        """What is left."""
+        """What is left. If something else fails in runs of full length, that is all there was."""
+        if self._seen_at is not None:
+            whole = self._run(self._scenario, self._units, self._configuration)
+            if whole is None:
+                self._configuration, self.is_minimal = self._found.world.configuration.name, False
+            self._keep(whole or self._found)
         tape = _tape(self._units, self._configuration)
         return Shrunk(tape, self._best, self._seed, self._attempts, self.is_minimal)
 
@@ -153,7 +169,9 @@ class _Shrinker:
         records = self._best.world.records
         assert self._best.violation is not None
         violation = self._best.violation
-        ends = (violation.record, *violation.witnesses)
+        ends = [violation.record, *violation.witnesses]
+        if self._best.explanation is not None:
+            ends += self._best.explanation.trace_events()
         past = set[int]().union(*(causal_past(records, end) for end in ends))
         labels = {(records[id].series.removesuffix(" again"), records[id].ordinal) for id in past}
         return [unit for unit in self._units if unit[0] not in labels]
@@ -249,10 +267,14 @@ class _Shrinker:
 
     def _try(self, units: Sequence[Unit], configuration: str) -> Outcome | None:
         self._attempts += 1
-        world = World(self._bounded(), _tape(units, configuration))
-        world.run()
+        outcome = self._run(self._bounded(), units, configuration)
         if self._progress is not None:
             self._progress(self._attempts, len(self._units))
+        return outcome
+
+    def _run(self, scenario: Scenario, units: Sequence[Unit], configuration: str) -> Outcome | None:
+        world = World(scenario, _tape(units, configuration))
+        world.run()
         if world.violation is None and self.violated not in (LINEARIZABILITY, PROGRESS):
             return None
         outcome = judge_world(world)
@@ -262,8 +284,8 @@ class _Shrinker:
     def _bounded(self) -> Scenario:
         """No attempt runs much longer than the failure needs."""
         scenario, world = self._scenario, self._best.world
-        failed_at = world.records[-1].time
-        if world.violation is None or failed_at >= scenario.heal:
+        failed_at = self._seen_at if world.violation is None else world.records[-1].time
+        if failed_at is None or failed_at >= scenario.heal:
             return scenario
         return msgspec.structs.replace(scenario, duration=failed_at + ms(100))
 
@@ -282,6 +304,13 @@ class _Shrinker:
 
     def _is_over(self) -> bool:
         return monotonic() >= self._deadline
+
+
+def _seen_at(outcome: Outcome) -> int | None:
+    """When clients have seen what cannot be; None if it is not they who tell."""
+    if outcome.explanation is None or outcome.violation is None:
+        return None
+    return outcome.world.records[outcome.violation.record].time
 
 
 def _is_pace(unit: Unit) -> bool:
