@@ -76,6 +76,11 @@ def _places(options: Namespace, directory: Path) -> list[Place]:
             settings["spans"] = options.spans
         return supervisor.create(directory, options.name, nodes, **settings)
     places = supervisor.find(directory)
+    if places[0].config.chaos:
+        raise Mistake(
+            f"{directory} is in the hands of quorate chaos, or that was killed before it let go: "
+            "its members reach each other through that alone"
+        )
     for what, wanted, there in (
         ("system", options.name, places[0].config.system),
         ("nodes", options.nodes, len(places)),

@@ -298,7 +298,9 @@ def test_mistakes_are_told_in_one_line(
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
-def test_no_member_outlives_the_run(tmp_path: Path, kind: signal.Signals) -> None:
+def test_no_member_outlives_the_run(
+    tmp_path: Path, kind: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
     directory = tmp_path / "cluster"
     words = [sys.executable, "-m", "quorate.cli.main", "chaos", "raft", "--nodes", "3"]
     words += ["--seconds", "60", "--faults", "pause", "--dir", str(directory)]
@@ -318,6 +320,10 @@ def test_no_member_outlives_the_run(tmp_path: Path, kind: signal.Signals) -> Non
     if kind == signal.SIGINT:
         assert process.returncode == 2
         assert "it was interrupted" in told
+        assert not supervisor.find(directory)[0].config.chaos
+    else:
+        assert main(["up", "--dir", str(directory)]) == 3
+        assert "in the hands of quorate chaos" in capsys.readouterr().err
 
 
 # What takes longer
