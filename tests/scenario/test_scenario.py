@@ -2,6 +2,7 @@
 
 from quorate.kernel import Client, NodeId
 from quorate.protocols.replication.abd import Abd
+from quorate.scenario.adversaries import PartialBroadcast
 from quorate.scenario.scenario import Scenario
 from quorate.scenario.workload import Workload, register
 
@@ -22,3 +23,22 @@ def test_clients_know_all_servers_unless_told_otherwise() -> None:
     some = (NodeId("n2"), NodeId("n3"))
     assert client(scenario(client_fields={"peers": some, "retry": 0})).peers == some
     assert client(scenario(client_fields={"retry": 7})).retry == 7
+
+
+def cut_short(made: Scenario) -> set[tuple[bool, bool]]:
+    """Of worlds in which some stay cut off: whether links were cut by chance, by an adversary."""
+    drawn = [made.conditions(seed) for seed in range(300)]
+    return {
+        ("partition" in world.faults, world.adversary is not None)
+        for world in drawn
+        if not world.whole_core
+    }
+
+
+def test_some_stay_cut_off_where_links_were_cut_and_nobody_else_is_missing() -> None:
+    by_chance, by_an_adversary, by_both = (True, False), (False, True), (True, True)
+    watched = {"adversaries": (PartialBroadcast,)}
+    assert cut_short(scenario()) == {by_chance}
+    assert cut_short(scenario(**watched)) == {by_chance, by_an_adversary, by_both}
+    assert not cut_short(scenario(**watched, faults=frozenset({"crash", "loss"})))
+    assert not cut_short(scenario(**watched, recovers=False))

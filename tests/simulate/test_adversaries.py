@@ -3,6 +3,9 @@
 import pytest
 
 from quorate.explore.catalogue import Aim, load
+from quorate.explore.outcome import judge
+from quorate.scenario.adversaries import Comeback, LeaderStrike, StaleSnapshot, Unheard
+from quorate.scenario.adversary import Adversary
 from quorate.scenario.tape import Tape
 from quorate.simulate.world import World
 
@@ -41,6 +44,34 @@ def test_a_forbidden_fault_never_strikes(allowed: tuple[str, ...], forbidden: se
     found = struck(allowed)
     assert not forbidden & set(found)
     assert (found["lost"] > 0) == ("loss" in allowed)
+
+
+def first_failure(name: str, kind: type[Adversary], seeds: int) -> str:
+    """What breaks first where this adversary plays; "" if nothing does."""
+    scenario = load(Aim(name))
+    makers = [getattr(maker, "func", maker) for maker in scenario.adversaries]
+    for seed in range(seeds):
+        drawn = scenario.conditions(seed).adversary
+        if drawn is not None and makers[drawn] is kind:
+            violation = judge(scenario, Tape(seed)).violation
+            if violation is not None:
+                return violation.property
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("mutant", "kind"),
+    [
+        ("keeps-match-index", Comeback),
+        ("one-answer-confirms", LeaderStrike),
+        ("repeats-without-result", Unheard),
+        ("repeats-older-requests", Unheard),
+        ("installs-with-gaps", StaleSnapshot),
+    ],
+)
+def test_each_finds_what_it_is_there_for(mutant: str, kind: type[Adversary]) -> None:
+    assert first_failure(f"raft@{mutant}", kind, 4000)
+    assert not first_failure("raft", kind, 40)
 
 
 def test_without_faults_nothing_strikes() -> None:

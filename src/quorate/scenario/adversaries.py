@@ -10,7 +10,7 @@ Each was found to break what thousands of random seeds had left standing.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from quorate.kernel.client import Request
 from quorate.kernel.env import MILLISECOND, ms
@@ -62,9 +62,12 @@ class LeaderStrike(Adversary):
             sends = self._dice.between(f"sends {self._strikes}", 0, 3)
             return (Crash(record.node, keep=0, sends=sends if sends < 3 else None),)
         others = [id for id in arena.servers if id != record.node]
+        links: tuple[Link, ...] = ()
         if self._dice.chance(f"one friend {self._strikes}", 50):
-            others.pop(self._dice.between(f"friend {self._strikes}", 0, len(others) - 1))
-        return (Cut(_cut_off(record.node, others)),)
+            friend = others.pop(self._dice.between(f"friend {self._strikes}", 0, len(others) - 1))
+            if self._dice.chance(f"loyal {self._strikes}", 50):  # It hears of no other leader.
+                links = _cut_off(friend, others)
+        return (Cut((*links, *_cut_off(record.node, others))),)
 
     def _is_provoked(self, record: Record, arena: Arena) -> bool:
         if self._dice.chance(f"answer {self._strikes}", 50):
@@ -200,6 +203,7 @@ class StaleSnapshot(Adversary):
     def __init__(self, role: Role, dice: Dice) -> None:
         self._dice = dice
         self._cut: NodeId | None = None
+        self._healed: NodeId | None = None
         self._since = 0
         self._held = 0
 
@@ -208,7 +212,7 @@ class StaleSnapshot(Adversary):
             return delay
         if flight.source == flight.target or not isinstance(delay, int) or delay < 0:
             return delay
-        if not any(isinstance(value, tuple) and value for value in _values(flight.message)):
+        if not self._is_long(flight.message):
             return delay
         self._held += 1
         if not self._dice.chance(f"hold {self._held}", 15):
@@ -216,10 +220,17 @@ class StaleSnapshot(Adversary):
         late = delay + ms(self._dice.between(f"late {self._held}", 20, 400))
         return (delay, late) if self._dice.chance(f"twice {self._held}", 50) else late
 
+    @staticmethod
+    def _is_long(message: Any) -> bool:
+        return any(isinstance(value, tuple) and value for value in _values(message))
+
     def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
-        """Now and then one node misses so much that it needs a snapshot."""
+        """Now and then one node misses so much that it needs a snapshot; it may reboot over it."""
         if record.node not in arena.servers or record.kind != "deliver":
             return ()
+        if self._cut is None and record.node == self._healed and self._is_long(record.event):
+            is_struck = self._dice.chance(f"reboot {record.id}", 20) and arena.may_crash()
+            return (Crash(record.node), Restart(record.node)) if is_struck else ()
         if self._cut is None:
             if arena.time - self._since < ms(300):
                 return ()
@@ -230,7 +241,8 @@ class StaleSnapshot(Adversary):
         if arena.time - self._since < ms(450):
             return ()
         others = [id for id in arena.servers if id != self._cut]
-        links, self._cut, self._since = _cut_off(self._cut, others), None, arena.time
+        links, self._healed = _cut_off(self._cut, others), self._cut
+        self._cut, self._since = None, arena.time
         return (Heal(links),)
 
 
@@ -300,6 +312,91 @@ class LeaderPause(Adversary):
         return (Pause(record.node),)
 
 
+class Comeback(Adversary):
+    """Lets a leader lose touch, another one lead for a moment, and then the first one again.
+
+    Each time only one server hears it at last, and another one than before. What was said in an
+    earlier reign, or is remembered of it, is about entries that have been overwritten.
+    """
+
+    def __init__(self, role: Role, dice: Dice) -> None:
+        self._role = role
+        self._dice = dice
+        self._favourite = self._friend = NodeId("")
+        self._turn: Literal["leads", "loses touch", "is away"] = "leads"
+        self._most = {"leads": 60, "loses touch": 300, "is away": 400 * dice.between("exile", 0, 1)}
+        self._since = 0
+        self._rounds = 0
+        self._sent = 0
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        source, target = flight.source, flight.target
+        if self._favourite not in (source, target) or source == target:
+            return delay
+        if not _between_servers(flight, arena):
+            return delay
+        if self._turn == "is away":
+            return LOST  # What is under way already still arrives, as it would not after a cut.
+        if self._turn == "loses touch" and target not in (self._favourite, self._friend):
+            return LOST
+        self._sent += 1
+        if not isinstance(delay, int) or delay < 0 or not self._dice.chance(f"{self._sent}", 30):
+            return delay
+        late = delay + ms(self._dice.between(f"late {self._sent}", 100, 1200))
+        return late if self._dice.chance(f"once {self._sent}", 30) else (delay, late)
+
+    def time(self, id: NodeId, timer: Timer, low: int, high: int, arena: Arena) -> int | None:
+        if not self._favourite or id not in arena.servers:
+            return None
+        if self._turn == "leads":
+            return low if id == self._favourite else high
+        return high if id == self._friend else None
+
+    def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
+        node, after = record.node, record.after
+        if node not in arena.servers or after is None or self._role(after) != LEADER:
+            return ()
+        if not self._favourite:
+            self._favourite, self._since = node, arena.time
+        is_favourite = node == self._favourite
+        if is_favourite and self._turn == "is away":
+            return ()
+        span = self._dice.between(f"span {self._rounds}", 0, self._most[self._turn])
+        if arena.time - self._since < ms(span):
+            return ()
+        self._rounds, self._since = self._rounds + 1, arena.time
+        if self._turn == "leads":
+            if not is_favourite:
+                return (Crash(node),) if arena.may_crash() else ()
+            others = [id for id in arena.servers if id not in (node, self._friend)]
+            self._friend = others[self._dice.between(f"friend {self._rounds}", 0, len(others) - 1)]
+            self._turn = "loses touch"
+        else:
+            self._turn = "is away" if self._turn == "loses touch" else "leads"
+        return ()
+
+
+class Unheard(Adversary):
+    """Keeps some answers from clients, which ask again; some requests arrive twice, and late.
+
+    The same is to be done once, whoever takes it, and is to be answered as it was.
+    """
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._percent = dice.between("how many", 5, 40)
+
+    def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
+        if _between_servers(flight, arena) or not isinstance(delay, int) or delay < 0:
+            return delay
+        label = f"{flight.series} {flight.ordinal}"
+        if not self._dice.chance(label, self._percent):
+            return delay
+        if flight.source in arena.servers:
+            return LOST
+        return delay, delay + ms(self._dice.between(f"late {label}", 1, 500))
+
+
 class PartialBroadcast(Adversary):
     """Lets what a step sends reach only some servers, and some of them twice or late.
 
@@ -310,6 +407,7 @@ class PartialBroadcast(Adversary):
         self._dice = dice
         self._loss_percent = dice.between("loss", 20, 60)
         self._late_percent = dice.between("late", 0, 30)
+        self._latest = (120, 120, 600)[dice.between("latest", 0, 2)]
 
     def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
         if flight.source == flight.target or not _between_servers(flight, arena):
@@ -318,7 +416,7 @@ class PartialBroadcast(Adversary):
         if self._dice.chance(f"lose {label}", self._loss_percent):
             return LOST
         if isinstance(delay, int) and self._dice.chance(f"late {label}", self._late_percent):
-            late = delay + ms(self._dice.between(f"by {label}", 1, 120))
+            late = delay + ms(self._dice.between(f"by {label}", 1, self._latest))
             return (delay, late) if self._dice.chance(f"twice {label}", 50) else late
         return delay
 
@@ -449,9 +547,10 @@ KINDS = (
     StaleSnapshot,
     IsolatedRejoin,
     LeaderPause,
+    Comeback,
 )
 
 
 def all_adversaries(role: Role) -> tuple[Callable[[Dice], Adversary], ...]:
     """Makers of every adversary of this module, aimed at nodes with these roles."""
-    return (*(partial(kind, role) for kind in KINDS), PartialBroadcast, Reboots)
+    return (*(partial(kind, role) for kind in KINDS), Unheard, PartialBroadcast, Reboots)

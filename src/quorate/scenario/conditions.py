@@ -151,6 +151,8 @@ def draw_conditions(
     if adversary is not None and dice.chance("alone", 60):
         share = 0
     faults = frozenset(kind for kind in FAULTS if kind in allowed and dice.chance(kind, share))
+    # Where links were cut, some may stay so: what is left has to get on, with nobody to spare.
+    cuts = allowed if adversary is not None else faults
     return Conditions(
         faults=faults,
         network=_network(dice, faults),
@@ -159,7 +161,7 @@ def draw_conditions(
         gap=ms(dice.between("gap", 40, 800)),
         adversary=adversary,
         configuration=dice.between("configuration", 0, configurations - 1),
-        whole_core="partition" not in faults or dice.chance("whole core", 50),
+        whole_core="partition" not in cuts or dice.chance("whole core", 50),
     )
 
 

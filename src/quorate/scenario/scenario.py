@@ -199,6 +199,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             return Conditions()
         allowed = self.faults if self.heal else frozenset[str]()
         drawn = draw_conditions(seed, allowed, len(self.adversaries), len(self.configurations))
-        if self.configurations[drawn.configuration].whole_core:
+        configuration = self.configurations[drawn.configuration]
+        # Where nodes stay down these are the minority that may be missing.
+        if configuration.whole_core or not self.configured(configuration).recovers:
             return msgspec.structs.replace(drawn, whole_core=True)
         return drawn

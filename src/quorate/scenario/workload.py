@@ -103,14 +103,19 @@ def turns(bits: int, client: int, slot: int) -> Operation:
 
 
 def append_key_value(keys: int = 3) -> Draw:
-    """Gets, puts and appends of unique words: a lost, doubled or reordered append shows."""
+    """Gets, puts and appends of unique words: a lost, doubled or reordered append shows.
+
+    And a few compare-and-sets, the one kind of write whose result tells something.
+    """
 
     def draw(bits: int, client: int, slot: int) -> Operation:
         key = KEYS[(bits >> 8) % keys]
         word = f"{'abcdefgh'[client % 8]}{slot} "
         kind = bits % 8
-        if kind < 4:
+        if kind < 3:
             return Operation("append", key, word)
+        if kind < 4:
+            return Operation("cas", key, (None, word))
         if kind < 7:
             return Operation("get", key)
         return Operation("put", key, word)

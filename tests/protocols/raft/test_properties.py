@@ -200,6 +200,13 @@ def test_nobody_disturbs_a_leader() -> None:
     assert holds(claim, server(), server(current_term=2), request)
 
 
+def test_who_hears_a_leader_follows_it() -> None:
+    claim = properties.who_hears_a_leader_follows_it
+    for role, lawful in [("follower", True), (LEADER, True), (PRE_CANDIDATE, False)]:
+        assert holds(claim, server(role=role), server(role=role, leader=N2)) == lawful
+        assert holds(claim, server(role=role), server(role=role))
+
+
 def test_match_index_grows() -> None:
     def leader(match: int, term: int = 1) -> Raft:
         known = Map({N1: 3, N2: match, N3: 0})

@@ -62,6 +62,20 @@ def test_one_change_at_a_time() -> None:
     assert holds(claim, server(), server(configurations=(*FIRST, (1, FOUR), (2, TWO))))
 
 
+def test_majorities_overlap() -> None:
+    """One voter more or less, or by way of both sides; a learner is nobody's majority."""
+    claim, joint = claims.majorities_overlap, Configuration((N3, N4), THREE.voters)
+    learner = Configuration(THREE.voters, (), (N4, N5))
+    for configuration in (FOUR, TWO, learner, joint):
+        assert holds(claim, leader(commit_index=1), changed(configuration))
+    for configuration in (joint.settled(), Configuration((N3, N4), TWO.voters)):
+        assert not holds(claim, leader(commit_index=1), changed(configuration))
+    half_done = leader(configurations=((1, joint),), commit_index=1)
+    for configuration, lawful in [(joint.settled(), True), (TWO, False), (joint, False)]:
+        after = changed(configuration, configurations=((1, joint), (2, configuration)))
+        assert holds(claim, half_done, after) == lawful
+
+
 def test_new_voters_have_caught_up() -> None:
     claim = claims.new_voters_have_caught_up
     known = {"match_index": Map({N4: 1})}
@@ -103,7 +117,17 @@ def test_an_heir_stands_at_once() -> None:
     assert holds(claim, server(), server(role=CANDIDATE), TimeoutNow(0))
     assert not holds(claim, server(), server(role=PRE_CANDIDATE), TimeoutNow(0))
     assert holds(claim, server(current_term=2), server(current_term=2), TimeoutNow(0))
+    late = server(current_term=3, role=CANDIDATE)
+    assert not holds(claim, server(current_term=2), late, TimeoutNow(0))
     assert holds(claim, server(N4), server(N4), TimeoutNow(0))
+
+
+def test_an_heir_has_the_whole_log() -> None:
+    claim, heir = claims.an_heir_has_the_whole_log, Heir(N2, ALICE, 1)
+    for match, lawful in [(1, True), (0, False)]:
+        told = leader(heir=heir, has_yielded=True, match_index=Map({N2: match}))
+        assert holds(claim, leader(heir=heir), told) == lawful
+        assert holds(claim, told, told)
 
 
 def test_configurations_are_committed() -> None:

@@ -25,6 +25,13 @@ MUTANTS = (
         new="if True:",
     ),
     Mutant(
+        name="vote-is-no-promise",
+        rule="who has voted in a ballot votes in no lower one",
+        section="2.2, P1a",
+        old="self.promised, self.last_vote = ballot, msg.vote",
+        new="self.last_vote = msg.vote",
+    ),
+    Mutant(
         name="ignore-earlier-votes",
         rule="a proposer takes over the value of the highest-numbered vote reported",
         section="2.2, P2c",
@@ -91,6 +98,25 @@ MUTANTS = (
         old="if sum(vote == msg.vote for _, vote in self.votes)",
         new="if sum(vote[1] == msg.vote[1] for _, vote in self.votes)",
         bounds={"timers": 1},
+    ),
+    Mutant(
+        name="votes-counted-by-message",
+        rule="a value is chosen by the votes of distinct acceptors",
+        section="2.1",
+        old="self.votes |= {(env.sender, msg.vote)}",
+        new="self.votes = (*self.votes, (env.sender, msg.vote))",
+    ),
+    Mutant(
+        name="vote-told-as-decision",
+        rule="a vote is no decision",
+        section="2.3",
+        old=(
+            "        if self.decided is not None:\n            env.reply(Decided(self.decided))\n"
+        ),
+        new=(
+            "        if self.last_vote is not None:\n"
+            "            env.reply(Decided(self.last_vote[1]))\n"
+        ),
     ),
     Mutant(
         name="promise-volatile",

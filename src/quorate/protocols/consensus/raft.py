@@ -66,6 +66,7 @@ from quorate.protocols.consensus.raft_properties import (
     nobody_disturbs_a_leader,
     one_leader_and_one_state,
     one_vote_per_term,
+    who_hears_a_leader_follows_it,
 )
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "nobody_disturbs_a_leader",
     "one_leader_and_one_state",
     "one_vote_per_term",
+    "who_hears_a_leader_follows_it",
 ]
 
 

@@ -78,6 +78,14 @@ MUTANTS: tuple[Mutant, ...] = (
         bounds=alone(Operation("reconfigure", None, ("n1",)), terms=1),
     ),
     Mutant(
+        name="reconfigures-at-once",
+        rule="many voters change only through a joint configuration",
+        section="§6",
+        module=CONFIGURATION,
+        old="return Configuration(voters, self.voters, learners)",
+        new="return Configuration(voters, (), learners)",
+    ),
+    Mutant(
         name="learners-count",
         rule="learners count for no majority",
         section="thesis §4.2.1",
@@ -181,6 +189,22 @@ MUTANTS: tuple[Mutant, ...] = (
         old="            self.settle(False, env)",
         new="            pass",
         needs="a server that is removed while it is to take over",
+    ),
+    Mutant(
+        name="hands-over-too-early",
+        rule="an heir's log is brought up to date first",
+        section="thesis §3.10",
+        module=TRANSFER,
+        old="if self.match_index[self.heir.server] == self.last_index:",
+        new="if True:",
+    ),
+    Mutant(
+        name="heeds-a-late-hand-over",
+        rule="TimeoutNow counts in the term of the leader who sent it",
+        section="thesis §3.10",
+        module=TRANSFER,
+        old="if msg.term == self.current_term:",
+        new="if msg.term <= self.current_term:",
     ),
     Mutant(
         name="heir-asks-first",

@@ -43,6 +43,19 @@ def one_change_at_a_time(before: Leases, event: Event, after: Leases) -> bool:
 
 
 @each_step
+def majorities_overlap(before: Leases, event: Event, after: Leases) -> bool:
+    """Voters change one by one, or through a joint configuration with the old ones (thesis §4)."""
+    if not is_changing(before, after):
+        return True
+    old, new = before.configuration, after.configuration
+    if new.outgoing:
+        return new.outgoing == old.voters and not old.outgoing
+    if old.outgoing:
+        return new.voters == old.voters
+    return len({*old.voters} ^ {*new.voters}) <= 1
+
+
+@each_step
 def new_voters_have_caught_up(before: Leases, event: Event, after: Leases) -> bool:
     """Who becomes a voter has what is committed, but for what is on its way (thesis §4.2.1)."""
     if not is_changing(before, after):
@@ -78,10 +91,23 @@ def who_hands_over_takes_no_requests(before: Leases, event: Event, after: Leases
 
 
 @each_step
-def an_heir_stands_at_once(before: Leases, event: Event, after: Leases) -> bool:
-    """TimeoutNow has the effect of an election timeout, without PreVote (thesis §3.10)."""
-    if not isinstance(event, TimeoutNow) or event.term != before.current_term:
+def an_heir_has_the_whole_log(before: Leases, event: Event, after: Leases) -> bool:
+    """Who is told to stand for election has all entries of the prior leader (thesis §3.10)."""
+    if after.heir is None or after.has_yielded <= before.has_yielded:
         return True
+    return after.match_index[after.heir.server] == after.last_index
+
+
+@each_step
+def an_heir_stands_at_once(before: Leases, event: Event, after: Leases) -> bool:
+    """TimeoutNow has the effect of an election timeout, without PreVote (thesis §3.10).
+
+    It has none when its author's term is over.
+    """
+    if not isinstance(event, TimeoutNow):
+        return True
+    if event.term != before.current_term:
+        return after.role == before.role
     is_voter = any(after.id in pair[1].electors for pair in before.configurations)
     return after.role == CANDIDATE or not is_voter
 

@@ -95,6 +95,14 @@ MUTANTS: tuple[Mutant, ...] = (
         new="            return True\n        return True",
     ),
     Mutant(
+        name="compares-with-what-is-committed",
+        rule="the voter's whole log is compared, committed or not",
+        section="§5.4.1",
+        module=ELECTION,
+        old="return msg.last_log_index >= self.last_index",
+        new="return msg.last_log_index >= self.commit_index",
+    ),
+    Mutant(
         name="no-pre-vote",
         rule="ask before standing for election",
         section="thesis §9.6",
@@ -109,6 +117,14 @@ MUTANTS: tuple[Mutant, ...] = (
         module=ELECTION,
         old="if is_protected and (msg.pre or self.config.check_quorum):",
         new="if False:",
+    ),
+    Mutant(
+        name="stays-a-candidate",
+        rule="a candidate that hears the leader of its term follows it",
+        section="§5.2",
+        module=ELECTION,
+        old="if term > self.current_term or self.role != FOLLOWER:",
+        new="if term > self.current_term:",
     ),
     Mutant(
         name="no-check-quorum",
@@ -209,6 +225,52 @@ MUTANTS: tuple[Mutant, ...] = (
         new="commit_index = min(msg.leader_commit, self.last_index)",
     ),
     Mutant(
+        name="commits-before-the-check",
+        rule="a follower commits only what agrees with the leader's log",
+        section="Figure 2, AppendEntries 5",
+        module=REPLICATION,
+        old="        if not self.agrees(msg.prev_log_index, msg.prev_log_term):\n",
+        new=(
+            "        if self.commit_index < msg.leader_commit <= self.last_index:\n"
+            "            self.commit(msg.leader_commit, env)\n"
+            "        if not self.agrees(msg.prev_log_index, msg.prev_log_term):\n"
+        ),
+    ),
+    Mutant(
+        name="compares-the-first-entry",
+        rule="every entry of a message may conflict, not the first one alone",
+        section="Figure 2, AppendEntries 3",
+        module=REPLICATION,
+        old="if self.log[index].term == entry.term:",
+        new="if index > start or self.log[index].term == entry.term:",
+    ),
+    Mutant(
+        name="acknowledges-its-whole-log",
+        rule="a follower acknowledges as far as the logs surely agree",
+        section="§5.3",
+        module=REPLICATION,
+        old="env.reply(AppendReply(self.current_term, True, match_index, msg.round))",
+        new="env.reply(AppendReply(self.current_term, True, self.last_index, msg.round))",
+    ),
+    Mutant(
+        name="counts-what-was-sent",
+        rule="what was sent is not yet what has arrived",
+        section="Figure 2, matchIndex[]",
+        module=REPLICATION,
+        old="self.match_index = self.match_index.set(follower, msg.match_index)",
+        new="self.match_index = self.match_index.set(follower, self.next_index[follower] - 1)",
+    ),
+    Mutant(
+        name="keeps-match-index",
+        rule="matchIndex begins anew in each term",
+        section="Figure 2, matchIndex[]",
+        module=REPLICATION,
+        old="        self.match_index = self.answered = nothing\n",
+        new=(
+            "        self.match_index, self.answered = nothing.update(self.match_index), nothing\n"
+        ),
+    ),
+    Mutant(
         name="counts-stale-acks",
         rule="a leader believes replies of its own term only",
         section="Figure 2, matchIndex[]",
@@ -282,6 +344,30 @@ MUTANTS: tuple[Mutant, ...] = (
         old="if msg.done and received",
         new="if received",
     ),
+    Mutant(
+        name="installs-with-gaps",
+        rule="the last chunk completes a snapshot whose others are there",
+        section="Figure 13, done",
+        module=SNAPSHOT,
+        old="if msg.done and received == msg.offset + len(msg.parts) and self.storing is None:",
+        new="if msg.done and self.storing is None:",
+    ),
+    Mutant(
+        name="mixes-snapshots",
+        rule="all chunks are of one snapshot",
+        section="Figure 13",
+        module=SNAPSHOT,
+        old="if (incoming.index, incoming.term) != (msg.last_index, msg.last_term):",
+        new="if incoming.index == 0:",
+    ),
+    Mutant(
+        name="snapshot-of-the-current-term",
+        rule="a snapshot has the term of its last entry",
+        section="§7",
+        module=SNAPSHOT,
+        old="            term = self.log[commit_index].term\n",
+        new="            term = self.current_term\n",
+    ),
     # Clients
     Mutant(
         name="no-sessions",
@@ -290,6 +376,22 @@ MUTANTS: tuple[Mutant, ...] = (
         module=SESSIONS,
         old="if entry.number <= latest:",
         new="if False:",
+    ),
+    Mutant(
+        name="repeats-older-requests",
+        rule="no request before a client's last one is executed",
+        section="thesis §6.3",
+        module=SESSIONS,
+        old="if entry.number <= latest:",
+        new="if entry.number == latest:",
+    ),
+    Mutant(
+        name="repeats-without-result",
+        rule="a repeated request gets the result of the first",
+        section="thesis §6.3",
+        module=SESSIONS,
+        old="return self, Response(entry.number, session.result)",
+        new="return self, Response(entry.number, None)",
     ),
     Mutant(
         name="snapshot-without-sessions",
@@ -306,7 +408,14 @@ MUTANTS: tuple[Mutant, ...] = (
         module=SESSIONS,
         old="latest = self.floor if session is None else session.number",
         new="latest = 0 if session is None else session.number",
-        needs="more clients than sessions",
+    ),
+    Mutant(
+        name="snapshot-without-floor",
+        rule="what is known of forgotten sessions is part of the snapshot",
+        section="thesis §6.3",
+        module=SESSIONS,
+        old="sessions, (Floor(self.floor),))",
+        new="sessions, (Floor(0),))",
     ),
     Mutant(
         name="answers-before-commit",
@@ -329,6 +438,14 @@ MUTANTS: tuple[Mutant, ...] = (
         new="_, value = self.state.machine.apply(read.operation)\n"
         "        env.send(read.client, Response(read.number, value))\n"
         "        return",
+    ),
+    Mutant(
+        name="one-answer-confirms",
+        rule="a majority confirms a read",
+        section="§8",
+        module=CLIENTS,
+        old="confirmed = self.reached_by_majority(self.answered)",
+        new="confirmed = max(self.answered[id] for id in self.others)",
     ),
     Mutant(
         name="reads-in-earlier-round",

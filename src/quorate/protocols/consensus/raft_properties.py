@@ -19,6 +19,7 @@ from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_sessions import Entry
 from quorate.protocols.consensus.raft_state import (
     CANDIDATE,
+    FOLLOWER,
     LEADER,
     PRE_CANDIDATE,
     RaftState,
@@ -254,6 +255,12 @@ def nobody_disturbs_a_leader(before: RaftState, event: Event, after: RaftState) 
     if after.config.check_quorum and before.leader is not None and isinstance(event, RequestVote):
         return event.disrupt or after.current_term == before.current_term
     return True
+
+
+@each_step
+def who_hears_a_leader_follows_it(before: RaftState, event: Event, after: RaftState) -> bool:
+    """A candidate that hears the leader of its term is a candidate no more (§5.2)."""
+    return after.leader is None or after.role in (FOLLOWER, LEADER)
 
 
 @each_step

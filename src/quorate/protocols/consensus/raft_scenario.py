@@ -18,7 +18,15 @@ def role(node: Raft) -> str:
 
 
 NO_PRE_VOTE = Config(snapshot_every=5, max_entries=3, pre_vote=False, check_quorum=False)
-PLAIN = Config(max_entries=3, pre_vote=False, check_quorum=False, no_op=False, batching=False)
+PLAIN = Config(
+    snapshot_every=20,
+    max_entries=3,
+    max_sessions=3,
+    pre_vote=False,
+    check_quorum=False,
+    no_op=False,
+    batching=False,
+)
 
 BARE = Config(
     max_entries=1,
@@ -66,7 +74,8 @@ scenario = Scenario(
         ),
         # A server that hears only some could disturb for ever.
         Configuration("no pre-vote", {"config": NO_PRE_VOTE}, whole_core=True),
-        # Without no-op a new leader cannot answer a read before the next write.
+        # Without no-op a new leader cannot answer a read before the next write; and clients whose
+        # sessions are forgotten have to wait until they ask for more than others have.
         Configuration("plain", {"config": PLAIN}, live=False),
     ),
     workload=Workload(model="kv", draw=append_key_value(3), interval=ms(140), spread=0, slots=32),

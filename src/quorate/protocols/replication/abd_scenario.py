@@ -30,6 +30,13 @@ MUTANTS = (
         new="elif True:",
     ),
     Mutant(
+        name="write-back-if-news-to-us",
+        rule="a read propagates also what its own node has already",
+        section="ABD, read: the second communicate",
+        old="elif self.unanimous_reads and min(reports.values()) == newest:",
+        new="elif self.version(key_of(operation)) == newest:",
+    ),
+    Mutant(
         name="write-without-query",
         rule="a write's timestamp exceeds those of a majority",
         section="Lynch-Shvartsman, query phase",
@@ -65,11 +72,31 @@ MUTANTS = (
         new="newest = reports.values()[0]",
     ),
     Mutant(
+        name="ties-broken-by-chance",
+        rule="the writer's name breaks ties between timestamps",
+        section="Lynch-Shvartsman, tags are unique",
+        old="newest = max(reports.values())",
+        new="newest = max(reports.values(), key=lambda version: version[0][0])",
+    ),
+    Mutant(
         name="older-version-recorded",
         rule="a replica keeps the newest version",
         section="ABD, update",
         old="if msg.version > self.version(msg.key):",
         new="if True:",
+    ),
+    Mutant(
+        name="older-version-unacknowledged",
+        rule="a replica acknowledges also what it need not record",
+        section="ABD, update",
+        old=(
+            "            self.versions = self.versions.set(msg.key, msg.version)\n"
+            "        env.reply(Recorded(msg.tag))\n"
+        ),
+        new=(
+            "            self.versions = self.versions.set(msg.key, msg.version)\n"
+            "            env.reply(Recorded(msg.tag))\n"
+        ),
     ),
     Mutant(
         name="late-reports-count",
