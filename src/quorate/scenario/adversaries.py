@@ -384,7 +384,7 @@ class Unheard(Adversary):
 
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
-        self._percent = dice.between("how many", 5, 40)
+        self._percent = dice.between("how many", 5, 25)
 
     def route(self, flight: Flight, delay: Any, arena: Arena) -> Any:
         if _between_servers(flight, arena) or not isinstance(delay, int) or delay < 0:
