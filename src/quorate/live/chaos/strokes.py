@@ -155,7 +155,8 @@ async def _answers_now(crew: Crew, name: str) -> bool:
 
 
 async def power_cut(stage: Stage, draw: Draw) -> Proof:
-    """Cut the power of some members, or of all at once, right after a write was acknowledged.
+    """Cut the power of some members, or of all at once, right after a write was acknowledged, or
+    while one of them stores a snapshot.
 
     Disks are slow, so that there is something to lose, and of different speed: the leader's is the
     fastest, so it tells what the others may not have on theirs yet. What was synced outlives this;
@@ -170,8 +171,10 @@ async def power_cut(stage: Stage, draw: Draw) -> Proof:
         is_fast = victim == leader and is_total
         await bend(crew, victim, slow=draw.seconds(0, 0.005) if is_fast else _slow(draw))
     await asyncio.sleep(0.05)
-    await _writing(crew, victims, 1.0)
-    if draw.chance(80):
+    await _until(lambda: _are_writing(crew, victims))
+    if draw.chance(30):
+        await _until(lambda: any(_is_storing(crew.data(name) / STORED) for name in victims))
+    elif draw.chance(80):
         await stage.ledger.acknowledged(1.0)
     for victim in victims:
         crew.strike(victim)
@@ -200,13 +203,21 @@ async def _start(crew: Crew, names: list[str]) -> None:
         await crew.up(name)
 
 
-async def _writing(crew: Crew, names: list[str], seconds: float) -> None:
-    """Wait until most of these members are writing what is not synced yet."""
+async def _until(is_so: Callable[[], bool], seconds: float = 1.0) -> None:
+    """Wait until it is so, but no longer than that."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if sum(_unsynced(crew.data(name) / JOURNAL) > 0 for name in names) * 2 > len(names):
-            return
+    while not is_so() and time.monotonic() < until:
         await asyncio.sleep(0.001)
+
+
+def _are_writing(crew: Crew, names: list[str]) -> bool:
+    """Whether most of these members are writing what is not synced yet."""
+    return sum(_unsynced(crew.data(name) / JOURNAL) > 0 for name in names) * 2 > len(names)
+
+
+def _is_storing(directory: Path) -> bool:
+    """Whether a value is being written here that is not in its place yet."""
+    return any(directory.glob("*.new"))
 
 
 def _unsynced(directory: Path) -> int:

@@ -38,12 +38,12 @@ class Bend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class BentDisk(Faults):
-    """The failures that are played on a member's disk: on the journal, where nodes rest on it.
+    """The failures that are played on a member's disk.
 
     Attributes:
         slow: seconds by which a sync is held up.
-        fail: how the next sync fails; "" for not at all.
-        slowed, failed: how many syncs were.
+        fail: how the next sync of the journal fails; "" for not at all.
+        slowed, failed: how many syncs of the journal were.
     """
 
     def __init__(self) -> None:
@@ -52,17 +52,15 @@ class BentDisk(Faults):
         self.slowed = self.failed = 0
 
     def before(self, call: str, path: Path) -> None:
-        # What is prepared or stored in the background holds nobody up if it is slow.
-        if path.parent.name != JOURNAL or path.name == SPARE:
+        if path.name == SPARE:  # Nobody waits for what is only prepared.
             return
-        if self.fail == "ENOSPC" and call == "pwrite":
-            self._refuse(errno.ENOSPC)
-        if call != "fdatasync":
-            return
-        if self.slow:
-            self.slowed += 1
+        is_sync, is_journal = call == "fdatasync", path.parent.name == JOURNAL
+        if self.slow and is_sync:  # Of what is stored, too: a crash may come before it is there.
+            self.slowed += is_journal
             time.sleep(self.slow)
-        if self.fail == "EIO":
+        if is_journal and self.fail == "ENOSPC" and call == "pwrite":
+            self._refuse(errno.ENOSPC)
+        if is_journal and self.fail == "EIO" and is_sync:
             self._refuse(errno.EIO)
 
     def _refuse(self, number: int) -> None:
