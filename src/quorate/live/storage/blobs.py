@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from zlib import crc32
 
 from quorate.errors import Mistake
-from quorate.live.storage.files import Files, StorageFailed
+from quorate.live.storage.files import PACE_BYTES, Files, StorageFailed
 from quorate.live.storage.offsets import SLOTS, Offsets, State
 
 VERSION = 1
@@ -90,10 +90,14 @@ class Blobs:
         header = self._header(name)
         self._files.pwrite(handle, header, 0)
         offset = len(header)
+        synced = 0
         pieces = (chunk for chunk in chunks if chunk)
         for piece in _sealed(pieces, crc32(header)):
             self._files.pwrite(handle, piece, offset)
             offset += len(piece)
+            if offset - synced >= PACE_BYTES:
+                self._files.fdatasync(handle)
+                synced = offset
         return offset
 
     def _put(self, new: Path, path: Path, is_first: bool, end: int) -> None:

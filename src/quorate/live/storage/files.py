@@ -15,7 +15,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-ZEROS = bytes(1 << 20)
+PACE_BYTES = 1 << 20
+"""What is written beside the journal is synced so much at a time: its syncs wait for no more."""
+ZEROS = bytes(PACE_BYTES)
 """Files are filled with zeros in pieces of this size."""
 
 _OPEN = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)

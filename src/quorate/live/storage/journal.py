@@ -270,7 +270,7 @@ class Journal:
         try:
             handle = self._files.create(path)
             try:
-                self._fill(handle, 0)
+                self._fill(handle, 0, is_beside=True)
                 self._files.fdatasync(handle)
             finally:
                 self._files.close(handle)
@@ -281,11 +281,16 @@ class Journal:
         else:
             self._spare = path
 
-    def _fill(self, handle: int, start: int) -> None:
-        """Zeros to the end of a segment: really written, or a later sync would write metadata."""
+    def _fill(self, handle: int, start: int, *, is_beside: bool = False) -> None:
+        """Zeros to the end of a segment: really written, or a later sync would write metadata.
+
+        `is_beside` if nobody waits for it: then no other sync is to wait long for this one.
+        """
         for offset in range(start, self._segment_bytes, len(ZEROS)):
             piece = min(len(ZEROS), self._segment_bytes - offset)
             self._files.pwrite(handle, ZEROS[:piece], offset)
+            if is_beside and offset + piece < self._segment_bytes:
+                self._files.fdatasync(handle)
 
     def _begin_segment(self) -> None:
         """Begin the next segment with the batch; it gets its name when that is synced.
