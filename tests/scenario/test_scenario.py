@@ -1,10 +1,14 @@
 """A scenario makes the nodes of its runs."""
 
+from collections.abc import Callable
+
+import pytest
+
 from quorate.kernel import Client, NodeId
 from quorate.protocols.replication.abd import Abd
 from quorate.scenario.adversaries import PartialBroadcast
 from quorate.scenario.scenario import Scenario
-from quorate.scenario.workload import Workload, register
+from quorate.scenario.workload import Draw, Workload, append_key_value, register, unique_writes
 
 
 def scenario(**fields: object) -> Scenario:
@@ -42,3 +46,11 @@ def test_some_stay_cut_off_where_links_were_cut_and_nobody_else_is_missing() -> 
     assert cut_short(scenario(**watched)) == {by_chance, by_an_adversary, by_both}
     assert not cut_short(scenario(**watched, faults=frozenset({"crash", "loss"})))
     assert not cut_short(scenario(**watched, recovers=False))
+
+
+@pytest.mark.parametrize("make", [register, unique_writes, append_key_value])
+def test_a_workload_may_have_any_number_of_keys(make: Callable[[int], Draw]) -> None:
+    drawn = {make(5)(bits << 8, 0, 0).key for bits in range(10)}
+    assert drawn == {"x", "y", "z", "k4", "k5"}
+    with pytest.raises(ValueError, match="one key or more, not 0"):
+        make(0)

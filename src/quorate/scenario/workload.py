@@ -66,11 +66,19 @@ class InvocationDomain:
 KEYS = ("x", "y", "z")
 
 
+def _names(keys: int) -> tuple[str, ...]:
+    """So many keys. Raises ValueError for none."""
+    if keys < 1:
+        raise ValueError(f"a workload has one key or more, not {keys}")
+    return (*KEYS, *(f"k{number}" for number in range(len(KEYS) + 1, keys + 1)))[:keys]
+
+
 def register(keys: int = 1, *, compare_and_set: bool = True, values: int = 5) -> Draw:
     """Reads, writes and (if wanted) compare-and-sets of small numbers, on so many registers."""
+    names = _names(keys)
 
     def draw(bits: int, client: int, slot: int) -> Operation:
-        key = KEYS[(bits >> 8) % keys]
+        key = names[(bits >> 8) % keys]
         old, new = (bits >> 16) % values, (bits >> 24) % values
         kind = bits % (3 if compare_and_set else 2)
         if kind == 0:
@@ -84,9 +92,10 @@ def register(keys: int = 1, *, compare_and_set: bool = True, values: int = 5) ->
 
 def unique_writes(keys: int = 1) -> Draw:
     """Reads and writes in which no two writes carry the same value, so reads tell them apart."""
+    names = _names(keys)
 
     def draw(bits: int, client: int, slot: int) -> Operation:
-        key = KEYS[(bits >> 8) % keys]
+        key = names[(bits >> 8) % keys]
         if bits % 2:
             return Operation("write", key, client * 1000 + slot + 1)
         return Operation("read", key)
@@ -107,9 +116,10 @@ def append_key_value(keys: int = 3) -> Draw:
 
     And a few compare-and-sets, the one kind of write whose result tells something.
     """
+    names = _names(keys)
 
     def draw(bits: int, client: int, slot: int) -> Operation:
-        key = KEYS[(bits >> 8) % keys]
+        key = names[(bits >> 8) % keys]
         word = f"{'abcdefgh'[client % 8]}{slot} "
         kind = bits % 8
         if kind < 3:
