@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import redis
 from quorate.cli.main import main
 from quorate.live import supervisor
 from quorate.live.config import read_config
+from quorate.live.operator import Operator, Unreachable
 from quorate.live.supervisor import CONFIG, Place
 
 
@@ -175,3 +177,15 @@ def test_a_snapshot_is_taken_when_it_is_wanted(directory: Path) -> None:
     assert main(["up", "--dir", str(directory), "--detach"]) == 0
     assert client.get("x") == b"kept"
     admin(directory, "status")
+
+
+def test_an_operator_whose_member_dies_at_once_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    monkeypatch.setattr(socket.socket, "setsockopt", lambda *_: None)  # This one is no TCP.
+    monkeypatch.setattr(socket, "create_connection", lambda address, seconds: ours)
+    with pytest.raises(Unreachable, match="Broken pipe"):
+        Operator(("127.0.0.1", 1), "shop")
+    assert ours.fileno() == -1

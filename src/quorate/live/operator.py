@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from contextlib import ExitStack
 from typing import Any, Self
 
 import msgspec
@@ -32,15 +33,17 @@ class Operator:
         """Connect. Raises Unreachable."""
         self._unframer = Unframer(LONGEST)
         hello = msgspec.msgpack.encode(own_hello(cluster, "", 0))
-        try:
-            plain = socket.create_connection(address, seconds)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket = (
-                plain if tls is None else tls.wrap_socket(plain, server_hostname=address[0])
-            )
-            self._socket.sendall(frame(HELLO, hello))
-        except OSError as error:
-            raise Unreachable(str(error) or type(error).__name__) from error
+        with ExitStack() as unless_all_is_well:
+            try:
+                self._socket = socket.create_connection(address, seconds)
+                unless_all_is_well.callback(self.close)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if tls is not None:
+                    self._socket = tls.wrap_socket(self._socket, server_hostname=address[0])
+                self._socket.sendall(frame(HELLO, hello))
+            except OSError as error:
+                raise Unreachable(str(error) or type(error).__name__) from error
+            unless_all_is_well.pop_all()
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """One question, one answer. Raises Unreachable, or Mistake if the member refuses."""
