@@ -72,6 +72,16 @@ MUTANTS: tuple[Mutant, ...] = (
         needs="a schedule of its own",
     ),
     Mutant(
+        name="keeps-what-was-prepared",
+        rule="how far the backups' logs reach is found out anew in each view",
+        section="§4.1, step 5",
+        module=NORMAL,
+        old="self.prepared = Map((peer, 0) for peer in self.others)",
+        new="self.prepared = Map((peer, self.prepared.get(peer, 0)) for peer in self.others)",
+        # Of three replicas one acknowledgement commits, and what is committed is never taken back.
+        needs="5 servers",
+    ),
+    Mutant(
         name="executes-again",
         rule="the client-table tells a repeated request",
         section="§4.1, step 2",

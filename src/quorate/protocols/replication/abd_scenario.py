@@ -44,6 +44,15 @@ MUTANTS = (
         new="(number, _), _ = self.version(key)",
     ),
     Mutant(
+        name="one-report-is-exceeded",
+        rule="a write's timestamp exceeds those of a majority",
+        section="Lynch-Shvartsman, query phase",
+        old="self.next_version(operation, newest), env)",
+        new="self.next_version(operation, msg.version), env)",
+        # Of three servers the coordinator, which exceeds its own too, and any other are a majority.
+        needs="5 servers",
+    ),
+    Mutant(
         name="timestamps-shared",
         rule="concurrent writes of one node take different timestamps",
         section="Lynch-Shvartsman, tags are unique",
