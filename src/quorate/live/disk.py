@@ -183,12 +183,13 @@ class MemberDisk:
         started = perf_counter_ns()
         size = self._blobs.size(name) or self._seen
         run = in_background if size > LARGE_BYTES else in_thread
-        queue = self._writing.setdefault(name, deque())
 
         def end(why: str) -> None:
-            queue.popleft()
-            if queue:
-                queue[0]()
+            waiting = self._writing[name]
+            if waiting:
+                waiting.popleft()()
+            else:
+                del self._writing[name]
             if why:
                 self.failed(f"cannot store {name}: {why}")
             else:
@@ -200,9 +201,15 @@ class MemberDisk:
         def encode() -> bytes:
             return self._codec.named_bytes(value)
 
-        queue.append(lambda: run(lambda: self._write(name, encode), end))
-        if len(queue) == 1:
-            queue[0]()
+        def begin() -> None:
+            run(lambda: self._write(name, encode), end)
+
+        # What a child writes is not kept here: whoever keeps a state keeps all that it was.
+        if name in self._writing:
+            self._writing[name].append(begin)
+        else:
+            self._writing[name] = deque()
+            begin()
 
     def close(self) -> None:
         """Let the directory go."""

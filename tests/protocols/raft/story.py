@@ -8,6 +8,7 @@ from quorate.kernel import NodeId
 from quorate.protocols.consensus.raft import Raft
 from quorate.protocols.consensus.raft_sessions import StateMachine
 from quorate.protocols.consensus.raft_state import (
+    Covered,
     ElectionTimeout,
     Incoming,
     RequestVote,
@@ -65,10 +66,12 @@ class RaftStory(Cluster, Story[Raft]):
 def _in_short(value: object) -> str:
     """A snapshot by what it covers; a transfer by how far it has come."""
     match value:
-        case Snapshot(0) | Incoming(0):
+        case Covered(0) | Incoming(0):
             return "none"
-        case Snapshot(index, term, state):
+        case Snapshot(index, term, _, state):
             return f"Snapshot({len(state.parts())} parts, up to {index} of term {term})"
+        case Covered(index, term):
+            return f"Covered(up to {index} of term {term})"
         case Incoming(index, term, parts):
             return f"Incoming({len(parts)} parts, up to {index} of term {term})"
         case Transfer(snapshot, offset):

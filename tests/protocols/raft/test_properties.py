@@ -25,10 +25,10 @@ from quorate.protocols.consensus.raft_state import (
     LEADER,
     PRE_CANDIDATE,
     Config,
+    Covered,
     ElectionTimeout,
     Incoming,
     RequestVote,
-    Snapshot,
 )
 from quorate.protocols.machines.key_value import Pair
 from tests.protocols.raft.cluster import ALICE, N1, N2, N3
@@ -132,7 +132,7 @@ def test_log_matching() -> None:
     grown = (server(N3, log=empty), server(N3, log=log(1, 2, 2)))
     kept = grown[1].log.compact(3)
     for term, lawful in [(2, True), (1, False)]:
-        compacted = (grown[1], server(N3, log=kept, snapshot=Snapshot(2, term)))
+        compacted = (grown[1], server(N3, log=kept, snapshot=Covered(2, term)))
         assert watched(properties.LogMatching(), grown, compacted) == [True, lawful]
     named = Log([Entry(1, ALICE, 1, Operation("get"))], start=1)
     assert not watched(properties.LogMatching(), *good, (server(N3), server(N3, log=named)))[-1]
@@ -254,7 +254,7 @@ def test_what_is_sometimes_reached() -> None:
     reached = {
         properties.a_leader_is_elected: server(role=LEADER),
         properties.an_entry_is_committed: server(state=StateMachine().apply(1, entry, 9)[0]),
-        properties.a_snapshot_is_installed: server(snapshot=Snapshot(3), incoming=Incoming(3)),
+        properties.a_snapshot_is_installed: server(snapshot=Covered(3), incoming=Incoming(3)),
     }
     for claim, node in reached.items():
         assert not claim.check(quiet), claim.name

@@ -14,9 +14,9 @@ from quorate.protocols.consensus.raft_state import (
     AppendEntries,
     AppendReply,
     Config,
+    Covered,
     HeartbeatTimeout,
     InstallSnapshot,
-    Snapshot,
     SnapshotReply,
     TakeSnapshot,
 )
@@ -76,7 +76,7 @@ def test_each_server_takes_snapshots_by_itself() -> None:
         node = cluster.nodes[id]
         assert (node.snapshot.index, node.snapshot.term) == (3, 1)
         assert (node.log, node.last_index, node.last_term) == (Log(start=4), 3, 1)
-        assert node.snapshot.state is node.state
+        assert cluster.stored[id]["snapshot"].state is node.state
 
 
 def test_the_log_is_discarded_when_the_snapshot_is_durable() -> None:
@@ -142,7 +142,7 @@ def test_lost_chunks_are_repeated_with_the_heartbeats() -> None:
 def test_repeated_chunks_change_nothing() -> None:
     """Figure 13, 3: "write data into snapshot file at given offset"."""
     cluster = grown()
-    parts = tuple(cluster.nodes[N1].snapshot.state.parts())
+    parts = tuple(cluster.stored[N1]["snapshot"].state.parts())
     for offset in (0, 0, 1, 0, 3, 1, 2, 2, 3, 4, 4):
         done = offset == len(parts) - 1
         part = chunk(1, 3, 1, offset, parts[offset : offset + 1], done, 1)
@@ -153,7 +153,7 @@ def test_repeated_chunks_change_nothing() -> None:
 def test_chunks_of_different_snapshots_are_not_mixed() -> None:
     """A new leader may send a newer snapshot when the old one was half done."""
     cluster = grown()
-    parts = tuple(cluster.nodes[N1].snapshot.state.parts())
+    parts = tuple(cluster.stored[N1]["snapshot"].state.parts())
     cluster.act(N3, chunk(1, 2, 1, 0, parts[:1], False, 1), N1)
     cluster.act(N3, chunk(1, 3, 1, 1, parts[1:], True, 1), N1)
     assert cluster.nodes[N3].commit_index == 0
@@ -173,6 +173,22 @@ def test_a_follower_that_forgot_its_chunks_gets_them_again() -> None:
     for _ in range(3):
         cluster.heartbeat(N1)
     assert cluster.nodes[N3].state == cluster.nodes[N1].state
+
+
+def test_a_follower_is_sent_what_is_applied_now() -> None:
+    """§7 sends the snapshot that is stored; ours is no older, and its state is at hand anyway."""
+    cluster = grown()
+    cluster.put(ALICE, 4, "newer")
+    cluster.heal()
+    cluster.fire(N1, HeartbeatTimeout())
+    while N3 not in cluster.nodes[N1].transfers:
+        cluster.deliver_next()
+    leader = cluster.nodes[N1]
+    assert (leader.snapshot.index, leader.transfers[N3].snapshot.index) == (3, 4)
+    for _ in range(4):
+        cluster.heartbeat(N1)
+    assert cluster.nodes[N3].state == cluster.nodes[N1].state
+    assert cluster.nodes[N3].snapshot == Covered(4, 1, cluster.nodes[N1].snapshot.configuration)
 
 
 def test_a_transfer_is_finished_though_the_leader_goes_on() -> None:
@@ -202,7 +218,7 @@ def test_an_old_snapshot_is_not_installed() -> None:
     """
     cluster = grown()
     cluster.heartbeat(N1)
-    parts = tuple(cluster.nodes[N2].snapshot.state.parts())
+    parts = tuple(cluster.stored[N2]["snapshot"].state.parts())
     cluster.put(ALICE, 4, "newer")
     cluster.heartbeat(N1)
     before = cluster.nodes[N2]
@@ -270,7 +286,7 @@ def test_a_server_recovers_from_its_snapshot_and_log() -> None:
     cluster.crash(N1)
     after = cluster.nodes[N1]
     assert (after.role, after.commit_index, after.log) == (FOLLOWER, 3, before.log)
-    assert after.state == before.snapshot.state
+    assert after.state == cluster.stored[N1]["snapshot"].state != before.state
     cluster.elect(N1)
     cluster.put(BOB, 1, "last")
     assert cluster.nodes[N1].commit_index == 5
@@ -298,7 +314,7 @@ def test_a_crash_before_the_snapshot_is_stored() -> None:
     cluster.heartbeat(N1)
     cluster.crash(N2)
     node = cluster.nodes[N2]
-    assert (node.snapshot, node.commit_index, node.log.start) == (Snapshot(), 0, 1)
+    assert (node.snapshot, node.commit_index, node.log.start) == (Covered(), 0, 1)
     assert len(node.log) == 3
 
 

@@ -4,6 +4,8 @@ Sections are those of the thesis, but for §6 and §7, which are the paper's (ex
 Transfers, leases and configurations have files of their own beside this one.
 """
 
+from itertools import combinations
+
 from msgspec.structs import replace
 
 from quorate.kernel import Map, NodeId, Redirect, Response
@@ -511,3 +513,28 @@ def test_a_stranger_that_refuses_an_earlier_term_is_ignored() -> None:
     assert N3 not in before.match_index
     cluster.act(N1, AppendReply(before.current_term, False, 0, 0), N3)
     assert cluster.nodes[N1] == before
+
+
+def snapshots_taken(cluster: Members, first: int) -> dict[NodeId, set[int]]:
+    """Of which entries each server takes a snapshot, while clients write some more."""
+    taken: dict[NodeId, set[int]] = {id: set() for id in cluster.ids}
+    for number in range(first, first + 20):
+        before = dict(cluster.nodes)
+        cluster.put(ALICE, number, number)
+        cluster.heartbeat(N1)
+        for id, node in cluster.nodes.items():
+            taken[id] |= {node.snapshot.index} - {before[id].snapshot.index}
+    return taken
+
+
+def test_servers_take_their_snapshots_in_turn() -> None:
+    """§7: "independently"; so they need not all be slow at the same time. Also one that came."""
+    cluster = Members(4, initial=3, config=replace(BARE, snapshot_every=6, staggered=True))
+    cluster.elect(N1)
+    taken = snapshots_taken(cluster, 1)
+    assert all(len(taken[id]) >= 3 for id in (N1, N2, N3))
+    assert not any(taken[one] & taken[other] for one, other in combinations([N1, N2, N3], 2))
+    cluster.ask_for("add-learner", N4)
+    taken = snapshots_taken(cluster, 21)
+    assert all(len(taken[id]) >= 3 for id in cluster.ids)
+    assert not set.intersection(*taken.values())

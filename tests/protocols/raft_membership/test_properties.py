@@ -15,8 +15,8 @@ from quorate.protocols.consensus.raft_state import (
     LEADER,
     PRE_CANDIDATE,
     Config,
+    Covered,
     ElectionTimeout,
-    Snapshot,
 )
 from quorate.protocols.consensus.raft_transfer import Heir, TimeoutNow
 from tests.protocols.raft.cluster import ALICE, N1, N2, N3, N4, N5
@@ -194,5 +194,5 @@ def test_what_is_sometimes_reached() -> None:
 
 def test_snapshots_have_their_configuration() -> None:
     """The state of a server is canonical with all that the thesis adds."""
-    one, other = (server(snapshot=Snapshot(3, 1, configuration=each)) for each in (THREE, FOUR))
+    one, other = (server(snapshot=Covered(3, 1, each)) for each in (THREE, FOUR))
     assert one != other

@@ -42,7 +42,7 @@ def state() -> Any:
 
 
 def test_a_stored_snapshot_is_read_as_it_was(codec: Codec, state: Any) -> None:
-    snapshot = Snapshot(7, 3, state)
+    snapshot = Snapshot(7, 3, state=state)
     again = codec.named(codec.named_bytes(snapshot))
     assert again == snapshot
     entries = again.state.machine.keyspace.content.entries

@@ -35,6 +35,8 @@ Departures
     An election timeout elapses in two parts, of which only the second is random: in the first a
         follower votes for nobody but the leader that it has heard (thesis §4.2.3).
     A follower whose log conflicts asks for all that follows its commit index.
+    A snapshot for a follower is made of what is applied when it is sent: it is then no older than
+        the one that is stored, whose state we need not keep.
     Every broadcast of the leader has a number, its round, that answers repeat; PreVote and Vote,
         and so AppendEntries and heartbeat, are one message each.
     Clients do not register: a request is (client, number), numbers only grow, and a forgotten

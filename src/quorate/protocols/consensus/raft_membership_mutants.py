@@ -153,7 +153,7 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="the configuration is part of the snapshot",
         section="§7; thesis §5.1",
         module=SNAPSHOT,
-        old="configuration = self.configuration_at(commit_index)",
+        old="configuration = self.configuration_at(index)",
         new="configuration = Configuration(self.peers[: self.config.initial or None])",
     ),
     Mutant(
@@ -161,7 +161,7 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="a snapshot has the configuration that it covers, not a later one",
         section="§7; thesis §5.1",
         module=SNAPSHOT,
-        old="configuration = self.configuration_at(commit_index)",
+        old="configuration = self.configuration_at(index)",
         new="configuration = self.configuration",
     ),
     Mutant(

@@ -365,8 +365,8 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="a snapshot has the term of its last entry",
         section="§7",
         module=SNAPSHOT,
-        old="            term = self.log[commit_index].term\n",
-        new="            term = self.current_term\n",
+        old="term = self.log[index].term if index >= self.log.start else self.snapshot.term",
+        new="term = self.current_term",
     ),
     # Clients
     Mutant(

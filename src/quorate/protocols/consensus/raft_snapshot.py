@@ -5,6 +5,7 @@ from quorate.protocols.consensus.raft_replication import Replication
 from quorate.protocols.consensus.raft_state import (
     LEADER,
     AppendReply,
+    Covered,
     HeartbeatTimeout,
     Incoming,
     InstallSnapshot,
@@ -29,23 +30,34 @@ class Snapshots(Replication):
     def commit(self, commit_index: int, env: Env) -> None:
         """§7. Each server takes snapshots by itself, of what it has applied."""
         super().commit(commit_index, env)
-        every, applied = self.config.snapshot_every, commit_index - self.snapshot.index
-        if every and applied >= every and self.storing is None:
-            term = self.log[commit_index].term
-            configuration = self.configuration_at(commit_index)
-            self.store(Snapshot(commit_index, term, self.state, configuration), env)
+        if self.storing is None and self.is_due(commit_index):
+            self.store(self.present(), env)
+
+    def is_due(self, commit_index: int) -> bool:
+        """Whether the next snapshot is to be taken, of what is applied then."""
+        every, last = self.config.snapshot_every, self.snapshot.index
+        if not (every and self.config.staggered):
+            return 0 < every <= commit_index - last
+        servers = self.configuration.servers
+        ahead = every * servers.index(self.id) // len(servers) if self.id in servers else 0
+        return (commit_index + ahead) // every > (last + ahead) // every
 
     @on(TakeSnapshot)
     def take(self, msg: TakeSnapshot, env: Env) -> None:
         """§7. Whenever its operator wants one, a server can take a snapshot."""
+        if self.commit_index > self.snapshot.index and self.storing is None:
+            self.store(self.present(), env)
+
+    def present(self) -> Snapshot:
+        """§7. A snapshot of what is applied now."""
         index = self.commit_index
-        if index > self.snapshot.index and self.storing is None:
-            here = self.configuration_at(index)
-            self.store(Snapshot(index, self.log[index].term, self.state, here), env)
+        term = self.log[index].term if index >= self.log.start else self.snapshot.term
+        configuration = self.configuration_at(index)
+        return Snapshot(index, term, configuration, self.state)
 
     def store(self, snapshot: Snapshot, env: Env) -> None:
         """Begin to write a snapshot, in place of the one that is on disk."""
-        self.storing = snapshot
+        self.storing = snapshot if snapshot.index > self.commit_index else snapshot.covered
         env.store("snapshot", snapshot)
 
     @on(Stored)
@@ -57,24 +69,26 @@ class Snapshots(Replication):
             if self.incoming.index <= self.commit_index:
                 self.incoming = Incoming(self.incoming.index, self.incoming.term)
 
-    def install(self, snapshot: Snapshot) -> None:
+    def install(self, snapshot: Snapshot | Covered) -> None:
         """Figure 13. Keep the entries that follow the snapshot; if ours differs, keep none."""
         index = snapshot.index
         is_ours = index < self.log.start or self.term_at(index) == snapshot.term
         self.log = self.log.compact(index + 1) if is_ours else Log(start=index + 1)
         if index > self.commit_index:
+            assert isinstance(snapshot, Snapshot), "what we have applied ourselves is our state"
             self.state = snapshot.state
             self.commit_index = index
-        self.snapshot = snapshot
+        self.snapshot = snapshot.covered if isinstance(snapshot, Snapshot) else snapshot
 
     def send_snapshot(self, follower: NodeId, env: Env) -> None:
         """§7. Begin to bring `follower` up to date, unless we are at it.
 
-        We go on with that snapshot when we take a newer one, or it might never be done.
+        What is applied now does as well as what is stored, which needs not be kept in memory. We go
+        on with that snapshot when there is a newer one, or it might never be done.
         """
         transfer = self.transfers.get(follower)
         if transfer is None or transfer.snapshot.index < self.next_index[follower]:
-            self.transfers = self.transfers.set(follower, Transfer(self.snapshot))
+            self.transfers = self.transfers.set(follower, Transfer(self.present()))
             self.send_chunk(follower, env)
 
     def send_chunk(self, follower: NodeId, env: Env) -> None:
@@ -125,7 +139,7 @@ class Snapshots(Replication):
         received = len(incoming.parts)
         if msg.done and received == msg.offset + len(msg.parts) and self.storing is None:
             state = self.state.of(incoming.parts)
-            snapshot = Snapshot(msg.last_index, msg.last_term, state, msg.configuration)
+            snapshot = Snapshot(msg.last_index, msg.last_term, msg.configuration, state)
             self.store(snapshot, env)
         env.reply(SnapshotReply(self.current_term, msg.last_index, received, msg.round))
 

@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_entries: in one AppendEntries.
         max_in_flight: AppendEntries full of entries that a follower has not acknowledged.
         snapshot_every: applied entries from one snapshot to the next; 0 for no snapshots.
+        staggered: servers take their snapshots in turn, or all would be slow at the same time.
         chunk_parts: parts of a snapshot in one InstallSnapshot.
         max_sessions: clients whose last result is remembered.
         initial: how many of the peers, the first ones, are the first configuration; 0 for all.
@@ -62,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_entries: int = 64
     max_in_flight: int = 4
     snapshot_every: int = 100
+    staggered: bool = False
     chunk_parts: int = 64
     max_sessions: int = 1000
     initial: int = 0
@@ -74,16 +76,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("lease_reads needs check_quorum: followers must not vote in a lease")
 
 
-class Snapshot(msgspec.Struct, frozen=True, gc=False):
-    """What applying the log up to `index`, whose entry is of `term`, has made of the state.
+class Covered(msgspec.Struct, frozen=True, gc=False):
+    """What a snapshot covers: the log up to `index`, whose entry is of `term`."""
+
+    index: int = 0
+    term: int = 0
+    configuration: Configuration = Configuration()
+
+
+class Snapshot(Covered, frozen=True, gc=False):
+    """What applying that much of the log has made of the state.
 
     It costs nothing, as the state is immutable: whoever sends or writes it takes it to parts.
     """
 
-    index: int = 0
-    term: int = 0
     state: StateMachine = StateMachine()
-    configuration: Configuration = Configuration()
+
+    @property
+    def covered(self) -> Covered:
+        """What is left to know of it when it is stored: who keeps a state keeps all that it was."""
+        return Covered(self.index, self.term, self.configuration)
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
@@ -190,8 +202,8 @@ class RaftState(Node):
     commit_index: int = 0
     state: StateMachine = StateMachine()
     # Snapshots: the newest that is durable, the one being stored, the one being received
-    snapshot: Snapshot = Snapshot()
-    storing: Snapshot | None = None
+    snapshot: Covered = Covered()
+    storing: Snapshot | Covered | None = None
     incoming: Incoming = Incoming()
     # Volatile state on candidates
     votes: Set[NodeId] = Set()

@@ -26,6 +26,7 @@ SETTINGS = raft_state.Config(
     max_entries=64,
     max_in_flight=16,
     snapshot_every=100_000,
+    staggered=True,
     chunk_parts=200,
     lease_reads=True,
     stale_reads=True,
