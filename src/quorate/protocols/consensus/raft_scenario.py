@@ -18,6 +18,7 @@ def role(node: Raft) -> str:
 
 
 NO_PRE_VOTE = Config(snapshot_every=5, max_entries=3, pre_vote=False, check_quorum=False)
+STICKY = Config(snapshot_every=12, chunk_parts=4, pre_vote=False)
 PLAIN = Config(
     snapshot_every=20,
     max_entries=3,
@@ -74,6 +75,8 @@ scenario = Scenario(
         ),
         # A server that hears only some could disturb for ever.
         Configuration("no pre-vote", {"config": NO_PRE_VOTE}, whole_core=True),
+        # Who was cut off comes back with a newer term, and nobody who hears a leader listens.
+        Configuration("no pre-vote, sticky", {"config": STICKY}, whole_core=True),
         # Without no-op a new leader cannot answer a read before the next write; and clients whose
         # sessions are forgotten have to wait until they ask for more than others have.
         Configuration("plain", {"config": PLAIN}, live=False),

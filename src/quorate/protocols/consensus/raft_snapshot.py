@@ -92,7 +92,10 @@ class Snapshots(Replication):
             self.send_chunk(follower, env)
 
     def send_chunk(self, follower: NodeId, env: Env) -> None:
-        """Figure 13. Send the part of the snapshot that the follower waits for."""
+        """Figure 13. Send the part of the snapshot that the follower waits for.
+
+        Not before what we have applied may be seen: so nobody has it from a snapshot first.
+        """
         snapshot, offset = self.transfers[follower].snapshot, self.transfers[follower].offset
         parts, end = snapshot.state.parts(), offset + self.config.chunk_parts
         message = InstallSnapshot(
@@ -105,7 +108,7 @@ class Snapshots(Replication):
             end >= len(parts),
             self.round,
         )
-        env.send(follower, message, ahead=True)
+        env.send(follower, message)
 
     @on(HeartbeatTimeout)
     def heartbeat(self, event: HeartbeatTimeout, env: Env) -> None:
