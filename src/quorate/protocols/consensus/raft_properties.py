@@ -310,10 +310,10 @@ def one_leader_and_one_state(nodes: Sequence[RaftState]) -> bool:
 
     But for what is on its way.
 
-    Promised only with PreVote and CheckQuorum, since links may be cut one way (thesis §9.6, §6.2),
-    and with the no-op, since nobody may write any more (§8).
+    Promised only with CheckQuorum, since links may be cut one way (thesis §6.2), and with the
+    no-op, since nobody may write any more (§8). Without PreVote all must hear each other (§9.6).
     """
-    if not all(n.config.pre_vote and n.config.check_quorum and n.config.no_op for n in nodes):
+    if not all(n.config.check_quorum and n.config.no_op for n in nodes):
         return True
     leaders = [node for node in nodes if node.role == LEADER]
     if len(leaders) != 1:
