@@ -18,7 +18,8 @@ CAN_FORK = hasattr(os, "fork") and sys.platform.startswith("linux")
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _MOST_TOLD = 4000
 NICENESS = 5
-"""A child gives way to what serves clients, on however few processors."""
+"""A child gives way to what serves clients, on however few processors. But not by more: while it
+waits for a processor, it may hold what the file system's other users wait for."""
 
 
 class Worker:
