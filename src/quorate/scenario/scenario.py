@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -124,6 +124,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def quiet(self) -> int:
         """When clients fall silent, so that the system can come to rest before the run ends."""
         return (self.heal + self.duration) // 2 if self.heal else self.duration
+
+    def patient(self) -> Self:
+        """With a liveness phase of twice the length: where nobody is to spare, things take longer.
+
+        A bare majority elects only whom all of it votes for.
+        """
+        return msgspec.structs.replace(self, duration=2 * self.duration - self.heal)
 
     def servers(self) -> tuple[NodeId, ...]:
         """The ids of the servers: n1, n2, ..."""

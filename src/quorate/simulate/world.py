@@ -64,7 +64,8 @@ class World:
         self.tape = tape
         self.conditions = scenario.conditions(tape.seed)
         self.configuration = scenario.configuration(tape, self.conditions)
-        self.scenario = scenario = scenario.configured(self.configuration)
+        scenario = scenario.configured(self.configuration)
+        self.scenario = scenario = scenario if self.conditions.whole_core else scenario.patient()
         self.time = 0
         self.steps = 0
         self.records: list[Record] = []
