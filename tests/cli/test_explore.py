@@ -152,14 +152,21 @@ def test_an_interrupt_keeps_what_was_covered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    program = "import sys; from quorate.cli.main import main; sys.exit(main())"
+    # Where the tests run in the background of a shell, children begin deaf to interrupts.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from quorate.cli.main import main; sys.exit(main())"
+    )
     words = [sys.executable, "-c", program, "explore", write(), "--timers", "all"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as search_:
         began = monotonic()
         while _cpu_seconds(search_.pid) < 1.0 and monotonic() - began < 60:
             sleep(0.1)
         search_.send_signal(signal.SIGINT)
-        out, err = search_.communicate(timeout=60)
+        try:
+            out, err = search_.communicate(timeout=60)
+        finally:
+            search_.kill()
     text = out.decode()
     assert search_.returncode == 2, err
     assert "verdict  unknown" in text
