@@ -11,7 +11,7 @@ from quorate.kernel.composition import ChildTimer, ToChild
 from quorate.kernel.env import CancelTimer, Complete, Effect, Send, SetTimer, Store
 from quorate.kernel.node import Node
 from quorate.kernel.values import Log, Map, NodeId, Set
-from quorate.trace.record import Flight, Record, kind_of
+from quorate.trace.record import Flight, Record, inside, kind_of
 from quorate.trace.trace import (
     Assignment,
     Change,
@@ -143,8 +143,7 @@ def _content(event: Any) -> dict[str, Value]:
     if not isinstance(event, ToChild | ChildTimer):
         return _fields(event)
     named: dict[str, Value] = {"child": event.child} if "." in event.child else {}
-    inner = event.message if isinstance(event, ToChild) else event.timer
-    return {**named, **_content(inner)}
+    return {**named, **_content(inside(event))}
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Value]:

@@ -31,8 +31,14 @@ def kind_of(event: Event) -> str:
     fields = ""
     while isinstance(event, ToChild | ChildTimer):
         fields += event.child.partition(".")[0] + "/"
-        event = event.message if isinstance(event, ToChild) else event.timer
+        event = inside(event)
     return fields + type(event).__name__
+
+
+def inside(event: ToChild | ChildTimer) -> Event:
+    """What the child handles."""
+    inner: Event = event.message if isinstance(event, ToChild) else event.timer
+    return inner
 
 
 class Flight(msgspec.Struct, gc=False):

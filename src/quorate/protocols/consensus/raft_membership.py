@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from quorate.kernel import Env, Map, NodeId, Redirect, Request, Response, Start, Timer, on
 from quorate.protocols.consensus.raft_configuration import Configuration
 from quorate.protocols.consensus.raft_sessions import Entry
-from quorate.protocols.consensus.raft_state import LEADER, AppendReply, Covered, Snapshot
+from quorate.protocols.consensus.raft_state import LEADER, AppendReply, Covered
 from quorate.protocols.consensus.raft_transfer import Transfers
 
 CHANGES = frozenset({"add-learner", "promote", "remove", "reconfigure"})
@@ -78,7 +78,7 @@ class Membership(Transfers):
             beyond = [pair for pair in later if end <= pair[0] < self.log.end]
             self.configure((base, *before, *found, *beyond))
 
-    def install(self, snapshot: Snapshot | Covered) -> None:
+    def install(self, snapshot: Covered) -> None:
         """§7. A snapshot has the latest configuration of what it covers."""
         super().install(snapshot)
         inside = [p for p in self.configurations if self.log.start <= p[0] < self.log.end]

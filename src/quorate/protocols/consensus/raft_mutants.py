@@ -365,7 +365,7 @@ MUTANTS: tuple[Mutant, ...] = (
         rule="a snapshot has the term of its last entry",
         section="§7",
         module=SNAPSHOT,
-        old="term = self.log[index].term if index >= self.log.start else self.snapshot.term",
+        old="term = self.term_at(index)",
         new="term = self.current_term",
     ),
     # Clients

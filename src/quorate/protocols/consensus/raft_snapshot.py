@@ -51,7 +51,8 @@ class Snapshots(Replication):
     def present(self) -> Snapshot:
         """§7. A snapshot of what is applied now."""
         index = self.commit_index
-        term = self.log[index].term if index >= self.log.start else self.snapshot.term
+        term = self.term_at(index)
+        assert term is not None, "what is committed is in the log, or ends the snapshot"
         configuration = self.configuration_at(index)
         return Snapshot(index, term, configuration, self.state)
 
@@ -69,7 +70,7 @@ class Snapshots(Replication):
             if self.incoming.index <= self.commit_index:
                 self.incoming = Incoming(self.incoming.index, self.incoming.term)
 
-    def install(self, snapshot: Snapshot | Covered) -> None:
+    def install(self, snapshot: Covered) -> None:
         """Figure 13. Keep the entries that follow the snapshot; if ours differs, keep none."""
         index = snapshot.index
         is_ours = index < self.log.start or self.term_at(index) == snapshot.term
@@ -78,7 +79,7 @@ class Snapshots(Replication):
             assert isinstance(snapshot, Snapshot), "what we have applied ourselves is our state"
             self.state = snapshot.state
             self.commit_index = index
-        self.snapshot = snapshot.covered if isinstance(snapshot, Snapshot) else snapshot
+        self.snapshot = snapshot.covered
 
     def send_snapshot(self, follower: NodeId, env: Env) -> None:
         """§7. Begin to bring `follower` up to date, unless we are at it.

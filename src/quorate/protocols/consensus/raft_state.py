@@ -83,6 +83,11 @@ class Covered(msgspec.Struct, frozen=True, gc=False):
     term: int = 0
     configuration: Configuration = Configuration()
 
+    @property
+    def covered(self) -> "Covered":
+        """This alone, without a state: who keeps a state keeps all that it was."""
+        return Covered(self.index, self.term, self.configuration)
+
 
 class Snapshot(Covered, frozen=True, gc=False):
     """What applying that much of the log has made of the state.
@@ -91,11 +96,6 @@ class Snapshot(Covered, frozen=True, gc=False):
     """
 
     state: StateMachine = StateMachine()
-
-    @property
-    def covered(self) -> Covered:
-        """What is left to know of it when it is stored: who keeps a state keeps all that it was."""
-        return Covered(self.index, self.term, self.configuration)
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
@@ -203,7 +203,7 @@ class RaftState(Node):
     state: StateMachine = StateMachine()
     # Snapshots: the newest that is durable, the one being stored, the one being received
     snapshot: Covered = Covered()
-    storing: Snapshot | Covered | None = None
+    storing: Covered | None = None
     incoming: Incoming = Incoming()
     # Volatile state on candidates
     votes: Set[NodeId] = Set()

@@ -19,7 +19,7 @@ from typing import overload
 
 import msgspec
 
-from quorate.kernel import Env, Map, Operation, Set, ms
+from quorate.kernel import MILLISECOND, Env, Map, Operation, Set
 from quorate.protocols.machines.key_value import READS, KeyValue
 from quorate.protocols.machines.machine import Items, Machine, Part, Parts, Result
 from quorate.systems.kv.agenda import agenda_of, is_any_due
@@ -29,8 +29,6 @@ from quorate.systems.kv.execution import EXEC, commands_of, execute, is_executab
 from quorate.systems.kv.numbers import HIGHEST, LOWEST
 from quorate.systems.kv.table import spec_of
 from quorate.wire.resp import Command
-
-MILLISECOND = ms(1)
 
 
 class Moment(msgspec.Struct, frozen=True, tag=True, array_like=True, gc=False):
