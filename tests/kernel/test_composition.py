@@ -25,9 +25,9 @@ from quorate.kernel import (
 from quorate.kernel.composition import ChildTimer
 from quorate.kernel.env import Send, SetTimer, Store
 from quorate.kernel.node import check_classes, recover
-from quorate.scenario.fault import Crash, Restart
+from quorate.scenario.fault import Crash, Fault, Restart
 from quorate.scenario.scenario import Scenario
-from quorate.scenario.tape import Tape
+from quorate.scenario.tape import Label, Tape
 from quorate.scenario.workload import Workload
 from quorate.simulate.world import World
 from quorate.trace.encoding import spell_out
@@ -172,20 +172,25 @@ def buy(bits: int, client: int, slot: int) -> Operation:
     return Operation("buy", "xy"[slot % 2])
 
 
-def test_children_live_crash_and_recover_in_a_world() -> None:
+def bought(count: int, faults: dict[Label, list[Fault]] | None = None) -> World:
+    """Two shops, in one of which a client has bought so often."""
     scenario = Scenario(
         name="shop",
         node=Shop,
         client_fields={"retry": 0},
         nodes=2,
         clients=1,
-        workload=Workload(model="", draw=buy, slots=10),
+        workload=Workload(model="", draw=buy, slots=count),
         heal=0,
     )
-    bought = {("invoke c1", slot): (slot, buy(0, 0, slot)) for slot in range(4)}
-    faults = {("deliver c1→n1 Request", 3): [Crash(N1), Restart(N1)]}
-    world = World(scenario, Tape(None, bought, faults))
+    choices = {("invoke c1", slot): (slot, buy(0, 0, slot)) for slot in range(count)}
+    world = World(scenario, Tape(None, choices, faults))
     world.run()
+    return world
+
+
+def test_children_live_crash_and_recover_in_a_world() -> None:
+    world = bought(4, {("deliver c1→n1 Request", 3): [Crash(N1), Restart(N1)]})
     other = world.hosts[N2].node
     assert isinstance(other, Shop)
     assert world.violation is None
@@ -198,18 +203,7 @@ def test_children_live_crash_and_recover_in_a_world() -> None:
 
 
 def test_labels_name_what_children_are_told() -> None:
-    scenario = Scenario(
-        name="shop",
-        node=Shop,
-        client_fields={"retry": 0},
-        nodes=2,
-        clients=1,
-        workload=Workload(model="", draw=buy, slots=2),
-        heal=0,
-    )
-    bought = {("invoke c1", slot): (slot, buy(0, 0, slot)) for slot in range(2)}
-    world = World(scenario, Tape(None, bought))
-    world.run()
+    world = bought(2)
     told = [record for record in world.records if record.series == "deliver n1→n2 counter/Add"]
     assert [record.ordinal for record in told] == [0, 1]
     assert any(record.series == "fire n1 counter/Flush" for record in world.records)
