@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -125,7 +125,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         """When clients fall silent, so that the system can come to rest before the run ends."""
         return (self.heal + self.duration) // 2 if self.heal else self.duration
 
-    def patient(self) -> Self:
+    def patient(self) -> "Scenario":
         """With a liveness phase of twice the length: where nobody is to spare, things take longer.
 
         A bare majority elects only whom all of it votes for.

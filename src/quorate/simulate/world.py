@@ -64,8 +64,7 @@ class World:
         self.tape = tape
         self.conditions = scenario.conditions(tape.seed)
         self.configuration = scenario.configuration(tape, self.conditions)
-        scenario = scenario.configured(self.configuration)
-        self.scenario = scenario = scenario if self.conditions.whole_core else scenario.patient()
+        self.scenario = scenario = scenario.configured(self.configuration)
         self.time = 0
         self.steps = 0
         self.records: list[Record] = []
@@ -135,10 +134,10 @@ class World:
             host.stalled.clear()
 
     def _loop(self) -> None:
-        heap, end, budget = self._heap, self.scenario.duration, self.scenario.steps
+        heap, budget = self._heap, self.scenario.steps
         while heap:
             time, _, action, subject = heappop(heap)
-            if time > end:
+            if time > self.scenario.duration:
                 break
             self.time = time
             action(subject)
@@ -518,6 +517,8 @@ class World:
         self._react(record)
         self._wake = NEVER
         self.core = self.faults.core()
+        if len(self.core) < len(self.servers):
+            self.scenario = self.scenario.patient()
 
     # What adversaries may see
 
