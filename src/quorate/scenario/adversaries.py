@@ -424,12 +424,15 @@ class PartialBroadcast(Adversary):
 class Reboots(PartialBroadcast):
     """Reboots servers right after a step: they forget what is not durable, and miss nothing.
 
-    What was under way to them still arrives, as it would at a process that restarts at once.
+    What was under way to them still arrives, as it would at a process that restarts at once. After
+    so many it lets them be: where nobody ever gets anything done, there is nothing to judge.
     """
+
+    MOST = 60
 
     def __init__(self, dice: Dice) -> None:
         super().__init__(dice)
-        self._steps = 0
+        self._steps = self._reboots = 0
         self._crash_percent = dice.between("crash", 1, 25)
 
     def react(self, record: Record, arena: Arena) -> Sequence[Fault]:
@@ -440,7 +443,8 @@ class Reboots(PartialBroadcast):
             return ()
         if not self._dice.chance(f"crash {self._steps}", self._crash_percent):
             return ()
-        return (Crash(record.node), Restart(record.node))
+        self._reboots += 1
+        return (Crash(record.node), Restart(record.node)) if self._reboots <= self.MOST else ()
 
 
 class Echoes(Adversary):
